@@ -1,0 +1,57 @@
+# Each target calls the project's own commands; .venv is made from the hashed locks.
+PYTHON ?= python3
+BIN := .venv/bin
+LEVELS := unit integration e2e chaos browser
+LEVEL ?= $(LEVELS)
+
+.PHONY: run test lint bench lock clean
+
+run: .venv/.installed
+	@$(BIN)/vmclone demo $(if $(ONCE),--once)
+
+test: .venv/.developed
+	@$(if $(filter-out $(LEVELS),$(LEVEL)),echo "LEVEL is one of: $(LEVELS)" >&2; exit 2)
+	@$(BIN)/python -m tests.machine
+	@$(if $(filter command environment,$(firstword $(origin LEVEL))),,$(MAKE) --no-print-directory lint)
+	@$(BIN)/python -m pytest $(wildcard $(addprefix tests/,$(LEVEL)))
+
+lint: .venv/.developed
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --quiet --check .
+	$(BIN)/mypy --no-error-summary
+	@layers=$$($(BIN)/lint-imports --no-cache) || { echo "$$layers"; exit 1; }
+
+# Speed, as ratios in one run.
+bench: .venv/.developed
+	$(BIN)/python -m tests.bench.control_plane 1000
+
+# Versions anew, with hashes, and without the address they came from.
+lock: .venv/.developed
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --group build --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --output-file requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --group build --group dev --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --constraint requirements.lock --output-file requirements-dev.lock
+
+.venv/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "vmclone needs Python 3.11 or newer; name one: make PYTHON=python3.12 …" >&2; exit 1; }
+	@echo "Making .venv …"
+	@$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/.installed: .venv/.made requirements.lock pyproject.toml
+	@echo "Installing what vmclone needs …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.developed: .venv/.installed requirements-dev.lock
+	@echo "Installing what its tests need …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+clean:
+	rm -rf .venv build *.egg-info
