@@ -1,0 +1,281 @@
+"""A CloneVmInstance request as a value: parsed, checked by itself, not yet against the inventory.
+
+Texts of refusals are ZStack's where it has one; source: docs/zstack-compatibility.md.
+"""
+
+import ipaddress
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.domain.errors import InvalidArgument
+from app.domain.plan import CloneMethod, CloneStrategy
+
+MESSAGE = "org.zstack.header.vm.APICloneVmInstanceMsg"
+MAX_NAMES = 10_000
+MAX_NAME_LENGTH = 255
+MAX_DESCRIPTION_LENGTH = 2048
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_UUID = re.compile(r"[0-9a-f]{32}")
+# System tags by their first token; those in the first set have an effect in this version.
+_EFFECTIVE_TAGS = frozenset({"staticIp", "cloneMode", "cdroms", "createWithoutCdRom"})
+_KNOWN_TAGS = _EFFECTIVE_TAGS | frozenset(
+    {
+        "hostname",
+        "ipv4Netmask",
+        "ipv4Gateway",
+        "ipv6Gateway",
+        "ipv6Prefix",
+        "customMac",
+        "resourceConfig",
+        "userdata",
+        "sshkey",
+        "rootPassword",
+        "consolePassword",
+        "bootMode",
+        "bootOrder",
+        "vmPriority",
+        "cleanTraffic",
+        "primaryStorageUuidForDataVolume",
+        "driver",
+        "qemuga",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CloneRequest:
+    names: tuple[str, ...]
+    strategy: CloneStrategy = CloneStrategy.INSTANT_START
+    with_data_volumes: bool = False  # ZStack's `full`
+    root_mode: CloneMethod = CloneMethod.AUTO
+    data_mode: CloneMethod = CloneMethod.AUTO
+    primary_storage_for_root: str | None = None
+    primary_storage_for_data: str | None = None
+    root_volume_system_tags: tuple[str, ...] = ()
+    data_volume_system_tags: tuple[str, ...] = ()
+    cluster_uuid: str | None = None
+    host_uuid: str | None = None
+    description: str | None = None
+    static_ips: tuple[tuple[str, str], ...] = ()  # (L3 network, address), in the tags' order
+    cdroms: tuple[str | None, ...] | None = None  # ISO's image uuid or None a drive
+    system_tags: tuple[str, ...] = ()
+    user_tags: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()  # what was accepted and has no effect in this version
+
+
+def parse_clone_request(parameters: Mapping[str, Any]) -> CloneRequest:
+    """Raises InvalidArgument that names the field."""
+    system_tags = _tags(parameters, "systemTags")
+    root_tags = _tags(parameters, "rootVolumeSystemTags")
+    data_tags = _tags(parameters, "dataVolumeSystemTags")
+    common = _mode(system_tags, CloneMethod.AUTO)
+    data_storage = _uuid(parameters, "primaryStorageUuidForDataVolume")
+    return CloneRequest(
+        names=_names(parameters),
+        strategy=_strategy(parameters),
+        with_data_volumes=_boolean(parameters, "full"),
+        root_mode=_mode(root_tags, common),
+        data_mode=_mode(data_tags, common),
+        primary_storage_for_root=_uuid(parameters, "primaryStorageUuidForRootVolume"),
+        primary_storage_for_data=data_storage,
+        root_volume_system_tags=root_tags,
+        data_volume_system_tags=data_tags,
+        cluster_uuid=_uuid(parameters, "clusterUuid"),
+        host_uuid=_uuid(parameters, "hostUuid"),
+        description=_text(parameters, "description", MAX_DESCRIPTION_LENGTH),
+        static_ips=tuple(_static_ips(system_tags)),
+        cdroms=_cdroms(system_tags),
+        system_tags=_known(system_tags),
+        user_tags=_tags(parameters, "userTags"),
+        ignored=tuple(_ignored(parameters, system_tags)),
+    )
+
+
+def _names(parameters: Mapping[str, Any]) -> tuple[str, ...]:
+    given = parameters.get("names")
+    if given is None:
+        raise InvalidArgument(f"field[names] of message[{MESSAGE}] is mandatory, can not be null")
+    if not isinstance(given, list) or not given:
+        raise InvalidArgument(f"field[names] of message[{MESSAGE}] must be a nonempty list")
+    if len(given) > MAX_NAMES:
+        raise InvalidArgument(
+            f"field[names] of message[{MESSAGE}] has {len(given)} elements, at most {MAX_NAMES} "
+            "are allowed in one request; send the rest in another one"
+        )
+    return tuple(_name(element, number) for number, element in enumerate(given))
+
+
+def _name(element: Any, number: int) -> str:
+    if element is None:
+        raise InvalidArgument(f"field[names] of message[{MESSAGE}] cannot contain a NULL element")
+    if isinstance(element, bool) or not isinstance(element, str | int | float):
+        raise InvalidArgument(f"field[names][{number}] of message[{MESSAGE}] must be a string")
+    name = str(element).strip()
+    if not name:
+        raise InvalidArgument(f"field[names][{number}] of message[{MESSAGE}] is an empty string")
+    if len(name) > MAX_NAME_LENGTH:
+        raise InvalidArgument(
+            f"field[names][{number}] of message[{MESSAGE}] exceeds max length of string. expected "
+            f"was <= {MAX_NAME_LENGTH}, actual was {len(name)}"
+        )
+    if _CONTROL.search(name):
+        raise InvalidArgument(
+            f"field[names][{number}] of message[{MESSAGE}] contains a control character"
+        )
+    return name
+
+
+def _strategy(parameters: Mapping[str, Any]) -> CloneStrategy:
+    given = _text(parameters, "strategy", MAX_NAME_LENGTH)
+    if given is None:
+        return CloneStrategy.INSTANT_START
+    try:
+        return CloneStrategy(given)
+    except ValueError:
+        raise InvalidArgument(
+            f"valid value for field[strategy] of message[{MESSAGE}] are "
+            f"[{', '.join(CloneStrategy)}], but {given} found"
+        ) from None
+
+
+def _boolean(parameters: Mapping[str, Any], field: str) -> bool:
+    given = parameters.get(field)
+    if isinstance(given, str) and given.strip().lower() in {"true", "false"}:
+        return given.strip().lower() == "true"
+    if given is None or isinstance(given, bool):
+        return bool(given)
+    raise InvalidArgument(
+        f"Invalid value for boolean field [{field}], [{given}] is not a valid boolean string"
+        "[true, false]."
+    )
+
+
+def _text(parameters: Mapping[str, Any], field: str, limit: int) -> str | None:
+    given = parameters.get(field)
+    if given is None:
+        return None
+    if isinstance(given, bool) or not isinstance(given, str | int | float):
+        raise InvalidArgument(f"field[{field}] of message[{MESSAGE}] must be a string")
+    value = str(given).strip()
+    if len(value) > limit:
+        raise InvalidArgument(
+            f"field[{field}] of message[{MESSAGE}] exceeds max length of string. expected was <= "
+            f"{limit}, actual was {len(value)}"
+        )
+    if "\x00" in value:
+        raise InvalidArgument(f"field[{field}] of message[{MESSAGE}] contains a NUL character")
+    return value
+
+
+def _uuid(parameters: Mapping[str, Any], field: str) -> str | None:
+    """An empty string is as good as none: Go clients send it."""
+    return _text(parameters, field, MAX_NAME_LENGTH) or None
+
+
+def _tags(parameters: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    given = parameters.get(field)
+    if given is None:
+        return ()
+    if not isinstance(given, list) or not all(isinstance(tag, str) for tag in given):
+        raise InvalidArgument(f"field[{field}] of message[{MESSAGE}] must be a list of strings")
+    if any("\x00" in tag for tag in given):
+        raise InvalidArgument(f"field[{field}] of message[{MESSAGE}] contains a NUL character")
+    return tuple(dict.fromkeys(tag.strip() for tag in given))
+
+
+def _known(tags: Sequence[str]) -> tuple[str, ...]:
+    for tag in tags:
+        if tag.partition("::")[0] not in _KNOWN_TAGS:
+            raise InvalidArgument(f"no system tag matches {tag}")
+    return tuple(tags)
+
+
+def _values(tags: Sequence[str], name: str) -> Iterator[tuple[str, list[str]]]:
+    for tag in tags:
+        first, *values = tag.split("::")
+        if first == name:
+            yield tag, values
+
+
+def _mode(tags: Sequence[str], default: CloneMethod) -> CloneMethod:
+    for tag, values in _values(tags, "cloneMode"):
+        try:
+            (value,) = values
+            return CloneMethod(value)
+        except ValueError:
+            raise InvalidArgument(
+                f"system tag[{tag}] must be cloneMode::{'|'.join(CloneMethod)}"
+            ) from None
+    return default
+
+
+def _static_ips(tags: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for tag, values in _values(tags, "staticIp"):
+        if len(values) != 2 or not _UUID.fullmatch(values[0]) or not _is_ipv4(values[1]):
+            raise InvalidArgument(
+                f"system tag[{tag}] must be staticIp::<uuid of an L3 network>::<IPv4 address>"
+            )
+        yield values[0], values[1]
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        ipaddress.IPv4Address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _cdroms(tags: Sequence[str]) -> tuple[str | None, ...] | None:
+    for tag, values in _values(tags, "createWithoutCdRom"):
+        if values not in (["true"], ["false"]):
+            raise InvalidArgument(f"system tag[{tag}] must be createWithoutCdRom::true or false")
+        if values == ["true"]:
+            return ()
+    for tag, values in _values(tags, "cdroms"):
+        if not values or not all(v in {"empty", "none"} or _UUID.fullmatch(v) for v in values):
+            raise InvalidArgument(
+                f"system tag[{tag}] must be cdroms::<ISO's uuid, empty or none>, one a drive"
+            )
+        return tuple(None if value == "empty" else value for value in values if value != "none")
+    return None
+
+
+def _ignored(parameters: Mapping[str, Any], system_tags: Sequence[str]) -> Iterator[str]:
+    """What has no effect in this version, by name. Its form is checked all the same."""
+    for field in ("vmNicParams", "diskAOs"):
+        given = _embedded_json(field, parameters.get(field))
+        if given is None or given == []:
+            continue
+        if not isinstance(given, list):
+            raise InvalidArgument(f"field[{field}] of message[{MESSAGE}] must be a list")
+        yield field
+    specification = parameters.get("vmCustomSpecification")
+    if specification not in (None, {}, ""):
+        if not isinstance(specification, dict):
+            raise InvalidArgument(
+                f"field[vmCustomSpecification] of message[{MESSAGE}] must be an object"
+            )
+        yield "vmCustomSpecification"
+    if _boolean(parameters, "resetTpm"):
+        yield "resetTpm"
+    for tag in system_tags:
+        name = tag.partition("::")[0]
+        if name not in _EFFECTIVE_TAGS:
+            yield f"systemTags[{name}]"
+
+
+def _embedded_json(field: str, given: Any) -> Any:
+    """Newer clients send the list as a string of JSON; an empty one is as good as none."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return json.loads(given) if given.strip() else None
+    except (ValueError, RecursionError):
+        raise InvalidArgument(
+            f"field[{field}] of message[{MESSAGE}] is a string, but not one of JSON"
+        ) from None
