@@ -1,0 +1,178 @@
+"""Accounts and sessions: who may call, and for how long.
+
+Clients send the SHA-512 of the password; what is stored is a slow salted hash of that.
+"""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import uuid4
+
+from sqlalchemy import Connection, text
+
+from app.domain.errors import AuthenticationFailed, TooManySessions
+
+ADMIN_NAME = "admin"
+ADMIN_UUID = "36c27e8ff05c4780bf6d2fa65700f22e"  # ZStack's constant
+MAX_SESSIONS = 500
+# A sliding session is rewritten at most once a minute, since a hot row would serialise all of a
+# caller's requests; it lives that much longer, so that nobody loses time by it.
+SLIDE_S = 60
+
+_N, _R, _P = 2**14, 8, 1
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    uuid: str
+    account_uuid: str
+    user_uuid: str
+    created_at: datetime
+    expires_at: datetime
+
+
+def sha512(password: str) -> str:
+    """What a client sends."""
+    return hashlib.sha512(password.encode()).hexdigest()
+
+
+def hash_password(sent: str) -> str:
+    salt = secrets.token_bytes(16)
+    return f"scrypt${_N}${_R}${_P}${salt.hex()}${_derive(sent, salt, _N, _R, _P).hex()}"
+
+
+def verify_password(sent: str, stored: str) -> bool:
+    """Takes tens of milliseconds: keep it off the event loop."""
+    scheme, *numbers, salt, key = stored.split("$")
+    if scheme != "scrypt":
+        return False
+    derived = _derive(sent, bytes.fromhex(salt), *map(int, numbers))
+    return hmac.compare_digest(derived, bytes.fromhex(key))
+
+
+def _derive(sent: str, salt: bytes, n: int, r: int, p: int) -> bytes:
+    return hashlib.scrypt(sent.encode(), salt=salt, n=n, r=r, p=p, maxmem=64 << 20)
+
+
+# Compared against where there is no such account, so that both answers take the same time.
+_NOBODY = f"scrypt${_N}${_R}${_P}${'00' * 16}${'00' * 64}"
+
+
+def ensure_admin(connection: Connection, password: str) -> None:
+    """The admin account is there and has this password; other accounts are left alone."""
+    sent = sha512(password)
+    stored = connection.scalar(
+        text("SELECT password_hash FROM accounts WHERE uuid = :uuid"), {"uuid": ADMIN_UUID}
+    )
+    if stored is not None and verify_password(sent, stored):
+        return
+    connection.execute(
+        text(
+            "INSERT INTO accounts (uuid, name, type, password_hash, weight) "
+            "VALUES (:uuid, :name, 'SystemAdmin', :hash, 1) "
+            "ON CONFLICT (uuid) DO UPDATE SET password_hash = excluded.password_hash"
+        ),
+        {"uuid": ADMIN_UUID, "name": ADMIN_NAME, "hash": hash_password(sent)},
+    )
+
+
+def has_admin(connection: Connection) -> bool:
+    return bool(
+        connection.scalar(
+            text("SELECT EXISTS (SELECT 1 FROM accounts WHERE uuid = :uuid)"),
+            {"uuid": ADMIN_UUID},
+        )
+    )
+
+
+def password_of(connection: Connection, name: str) -> tuple[str | None, str]:
+    """The account's uuid and what its password is verified against; for an unknown name None and
+    a hash that nothing matches."""
+    row = connection.execute(
+        text("SELECT uuid, password_hash FROM accounts WHERE name = :name"), {"name": name}
+    ).one_or_none()
+    return (row.uuid, row.password_hash) if row else (None, _NOBODY)
+
+
+def open_session(connection: Connection, account_uuid: str, *, timeout_s: int) -> SessionView:
+    """Raises TooManySessions."""
+    live = connection.scalar(
+        text(
+            "SELECT count(*) FROM sessions "
+            "WHERE account_uuid = :account AND expires_at > clock_timestamp()"
+        ),
+        {"account": account_uuid},
+    )
+    if (live or 0) >= MAX_SESSIONS:
+        raise TooManySessions
+    row = connection.execute(
+        text(
+            "INSERT INTO sessions (uuid, account_uuid, user_uuid, expires_at) "
+            "VALUES (:uuid, :account, :account, "
+            " clock_timestamp() + make_interval(secs => :life_s)) "
+            "RETURNING uuid, account_uuid, user_uuid, created_at, expires_at"
+        ),
+        {"uuid": uuid4().hex, "account": account_uuid, "life_s": timeout_s + SLIDE_S},
+    ).one()
+    return SessionView(*row)
+
+
+def close_session(connection: Connection, session_uuid: str) -> None:
+    """Gone afterwards; an unknown one is gone already."""
+    connection.execute(text("DELETE FROM sessions WHERE uuid = :uuid"), {"uuid": session_uuid})
+
+
+def is_valid(connection: Connection, session_uuid: str) -> bool:
+    return bool(
+        connection.scalar(
+            text(
+                "SELECT EXISTS (SELECT 1 FROM sessions "
+                "WHERE uuid = :uuid AND expires_at > clock_timestamp())"
+            ),
+            {"uuid": session_uuid},
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    account_uuid: str
+    is_admin: bool
+
+
+def caller_of(connection: Connection, session_uuid: str, *, timeout_s: int) -> Caller | None:
+    """Who holds this session, which slides; None if it is unknown or expired."""
+    row = connection.execute(
+        text(
+            "SELECT a.uuid, a.type = 'SystemAdmin' AS is_admin, s.expires_at < clock_timestamp() "
+            " + make_interval(secs => :timeout_s) AS slides "
+            "FROM sessions s JOIN accounts a ON a.uuid = s.account_uuid "
+            "WHERE s.uuid = :uuid AND s.expires_at > clock_timestamp()"
+        ),
+        {"uuid": session_uuid, "timeout_s": timeout_s},
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.slides:
+        slide(connection, session_uuid, timeout_s=timeout_s)
+    return Caller(row.uuid, row.is_admin)
+
+
+def slide(connection: Connection, session_uuid: str, *, timeout_s: int) -> None:
+    connection.execute(
+        text(
+            "UPDATE sessions SET expires_at = clock_timestamp() "
+            " + make_interval(secs => :life_s) WHERE uuid = :uuid"
+        ),
+        {"uuid": session_uuid, "life_s": timeout_s + SLIDE_S},
+    )
+
+
+def check_password(account_uuid: str | None, sent: str, stored: str) -> str:
+    """The account's uuid. Raises AuthenticationFailed."""
+    matches = verify_password(sent, stored)
+    if account_uuid is None or not matches:
+        raise AuthenticationFailed
+    return account_uuid

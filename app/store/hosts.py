@@ -1,0 +1,123 @@
+"""What workers say about the hosts they serve: that they are there, and what storages look like."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+from sqlmodel import col
+
+from app.domain.plan import HypervisorType, StorageRef, StorageType
+from app.store import capacity
+from app.store.models import Cluster, Host, PrimaryStorage
+from app.store.sql import select_columns
+
+SEEN_WITHIN_S = 5.0  # a host whose worker said nothing for longer gets no grants
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredHost:
+    uuid: str
+    name: str
+    management_ip: str
+    hypervisor_type: HypervisorType
+    machine_id: str | None
+
+
+def declared(connection: Connection) -> list[DeclaredHost]:
+    rows = connection.execute(
+        select_columns(
+            Host.uuid, Host.name, Host.management_ip, Cluster.hypervisor_type, Host.machine_id
+        ).join(Cluster, col(Cluster.uuid) == col(Host.cluster_uuid))
+    ).all()
+    return [DeclaredHost(*row) for row in rows]
+
+
+def beat(connection: Connection, host_uuids: Sequence[str], machine_id: str) -> set[str]:
+    """Register this machine as the one that serves these hosts; those that it does. A host that
+    another machine registered first is left out."""
+    return set(
+        connection.execute(
+            text(
+                "UPDATE hosts SET seen_at = clock_timestamp(), machine_id = :machine_id "
+                "WHERE uuid = ANY(:uuids) AND COALESCE(machine_id = :machine_id, TRUE) "
+                "RETURNING uuid"
+            ),
+            {"uuids": list(host_uuids), "machine_id": machine_id},
+        ).scalars()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SeenStorage:
+    ref: StorageRef
+    initialized: bool
+
+
+def storages_of(connection: Connection, host_uuids: Sequence[str]) -> list[SeenStorage]:
+    """The storages that these hosts see."""
+    rows = connection.execute(
+        select_columns(
+            PrimaryStorage.uuid,
+            PrimaryStorage.type,
+            PrimaryStorage.url,
+            PrimaryStorage.initialized_at,
+        ).where(
+            text(
+                "primary_storages.uuid IN (SELECT a.primary_storage_uuid "
+                "FROM cluster_primary_storages a "
+                "JOIN hosts h ON h.cluster_uuid = a.cluster_uuid "
+                "WHERE h.uuid = ANY(:hosts) AND (primary_storages.host_uuid IS NULL "
+                "OR primary_storages.host_uuid = h.uuid))"
+            ).bindparams(hosts=list(host_uuids))
+        )
+    ).all()
+    return [
+        SeenStorage(
+            StorageRef(row.uuid, StorageType(row.type), row.url), row.initialized_at is not None
+        )
+        for row in rows
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class StorageReport:
+    storage_uuid: str
+    total_bytes: int
+    free_bytes: int
+    file_system_id: str
+    reflink: bool
+
+
+def report_storage(connection: Connection, report: StorageReport) -> None:
+    """Its marker is there and it can be used."""
+    declared_bytes = connection.execute(
+        text(
+            "UPDATE primary_storages SET seen_at = clock_timestamp(), "
+            "fault = NULL, fault_since = NULL, "
+            "initialized_at = COALESCE(initialized_at, clock_timestamp()), "
+            "physical_total = :total, physical_free = :free, file_system_id = :fsid, "
+            "reflink = :reflink WHERE uuid = :uuid RETURNING declared_bytes"
+        ),
+        {
+            "uuid": report.storage_uuid,
+            "total": report.total_bytes,
+            "free": report.free_bytes,
+            "fsid": report.file_system_id,
+            "reflink": report.reflink,
+        },
+    ).one_or_none()
+    if declared_bytes is not None:
+        capacity.set_storage_total(
+            connection, report.storage_uuid, declared_bytes[0] or report.total_bytes
+        )
+
+
+def report_fault(connection: Connection, storage_uuid: str, fault: str) -> None:
+    connection.execute(
+        text(
+            "UPDATE primary_storages SET seen_at = clock_timestamp(), fault = :fault, "
+            "fault_since = COALESCE(fault_since, clock_timestamp()) "
+            "WHERE uuid = :uuid"
+        ),
+        {"uuid": storage_uuid, "fault": fault},
+    )

@@ -1,0 +1,160 @@
+"""The two statements that every client sends: submit and poll. Plain SQL through asyncpg, one
+round trip each, because an abstraction here costs as much as the statement."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import orjson
+
+from app.domain.errors import SessionInvalid
+from app.store.codec import error_to_json
+
+# One statement looks the session up and writes the job: Accepted with its request, or, for a
+# session that is refused, finished at once without one.
+_ACCEPT = """
+WITH session AS (
+    SELECT account_uuid,
+        expires_at < clock_timestamp() + make_interval(secs => $9::float8) AS slides
+    FROM sessions WHERE uuid = $2::text AND expires_at > clock_timestamp()
+), job AS (
+    INSERT INTO jobs (uuid, state, outcome, account_uuid, vm_instance_uuid, request, requested,
+        priority, api_timeout_ms, deadline_at, web_hook, wants_schema, client_ip, error,
+        finished_at)
+    SELECT $1::text,
+        CASE WHEN s.account_uuid IS NULL THEN 'Finished' ELSE 'Accepted' END::job_state,
+        CASE WHEN s.account_uuid IS NULL THEN 'Failed' END::job_outcome,
+        s.account_uuid, $3::text, CASE WHEN s.account_uuid IS NOT NULL THEN $4::json END,
+        $5::int, 5, $6::bigint,
+        clock_timestamp() + make_interval(secs => $6::bigint / 1000.0),
+        $7::text, $8::bool, $10::text,
+        CASE WHEN s.account_uuid IS NULL THEN $11::jsonb END,
+        CASE WHEN s.account_uuid IS NULL THEN clock_timestamp() END
+    FROM (SELECT 1) one LEFT JOIN session s ON TRUE
+    ON CONFLICT (uuid) DO NOTHING
+    RETURNING uuid, account_uuid
+), refusal AS (
+    INSERT INTO job_results (job_uuid, status, body)
+    SELECT uuid, 503, $12::bytea FROM job WHERE account_uuid IS NULL
+)
+SELECT job.uuid IS NOT NULL AS is_new, job.account_uuid, s.slides
+FROM (SELECT 1) one LEFT JOIN job ON TRUE LEFT JOIN session s ON TRUE
+"""
+
+_POLL = """
+SELECT j.state::text, j.wants_schema, c.total, c.succeeded, c.failed, c.canceled, j.requested,
+    c.bytes_done, r.status, r.body, r.schema_body, o.running, o.bytes_running, o.bytes_open_total,
+    extract(epoch FROM clock_timestamp() - j.started_at)::float8 AS elapsed_s
+FROM jobs j
+LEFT JOIN job_counters c ON c.job_uuid = j.uuid
+LEFT JOIN job_results r ON r.job_uuid = j.uuid
+LEFT JOIN LATERAL (
+    SELECT count(*) AS running, coalesce(sum(bytes_done), 0)::bigint AS bytes_running,
+        sum(bytes_total)::bigint AS bytes_open_total
+    FROM items WHERE job_uuid = j.uuid
+        AND state IN ('Granted', 'Running', 'Made', 'RollingBack')
+) o ON j.state <> 'Finished'
+WHERE j.uuid = $1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    job_uuid: str
+    session_uuid: str
+    vm_instance_uuid: str
+    request: str  # JSON text
+    requested: int
+    timeout_ms: int
+    web_hook: str | None
+    wants_schema: bool
+    client_ip: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    is_new: bool  # False: a job of that uuid was there already
+    account_uuid: str | None  # None: the session was refused
+    slides: bool  # the session is due to be extended
+
+
+async def accept(
+    pool: asyncpg.Pool, submission: Submission, *, session_timeout_s: int, refusal: bytes
+) -> Receipt:
+    """One job row, committed. `refusal` is the answer to polls where the session is refused.
+
+    A lost connection leaves open whether the commit took place: the row is read again rather
+    than written again.
+    """
+    arguments = (
+        submission.job_uuid,
+        submission.session_uuid,
+        submission.vm_instance_uuid,
+        submission.request,
+        submission.requested,
+        submission.timeout_ms,
+        submission.web_hook,
+        submission.wants_schema,
+        session_timeout_s,
+        submission.client_ip,
+        orjson.dumps(error_to_json(SessionInvalid())).decode(),
+        refusal,
+    )
+    try:
+        row = await pool.fetchrow(_ACCEPT, *arguments)
+    except (asyncpg.PostgresConnectionError, ConnectionError, asyncpg.InterfaceError):
+        found = await pool.fetchrow(
+            "SELECT account_uuid FROM jobs WHERE uuid = $1", submission.job_uuid
+        )
+        if found is not None:
+            return Receipt(is_new=True, account_uuid=found["account_uuid"], slides=False)
+        row = await pool.fetchrow(_ACCEPT, *arguments)
+    return Receipt(row["is_new"], row["account_uuid"], bool(row["slides"]))
+
+
+@dataclass(frozen=True, slots=True)
+class PollView:
+    state: str
+    wants_schema: bool
+    status: int | None  # of the stored result, once there is one
+    body: bytes | None
+    schema: bytes | None
+    progress: dict[str, Any]  # what is unknown is left out
+
+
+async def poll(pool: asyncpg.Pool, job_uuid: str) -> PollView | None:
+    row = await pool.fetchrow(_POLL, job_uuid)
+    if row is None:
+        return None
+    return PollView(
+        state=row["state"],
+        wants_schema=row["wants_schema"],
+        status=row["status"],
+        body=row["body"],
+        schema=row["schema_body"],
+        progress=_progress(row) if row["status"] is None else {},
+    )
+
+
+def _progress(row: asyncpg.Record) -> dict[str, Any]:
+    total = row["total"]
+    if total is None:  # not judged yet
+        return {"state": row["state"], "total": row["requested"]}
+    ended = row["succeeded"] + row["failed"] + row["canceled"]
+    bytes_done = row["bytes_done"] + row["bytes_running"]
+    progress = {
+        "state": row["state"],
+        "total": total,
+        "waiting": total - ended - row["running"],
+        "running": row["running"],
+        "succeeded": row["succeeded"],
+        "failed": row["failed"],
+        "canceled": row["canceled"],
+        "bytesDone": bytes_done,
+    }
+    elapsed_s = row["elapsed_s"]
+    if elapsed_s and bytes_done:
+        progress["rateBytesPerSecond"] = int(bytes_done / elapsed_s)
+    if elapsed_s and ended and ended < total:
+        progress["etaSeconds"] = round(elapsed_s * (total - ended) / ended, 1)
+    return progress

@@ -1,0 +1,117 @@
+"""The inventory as the database has it, for a document that refers to what is already there."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, select
+from sqlmodel import col
+
+from app.domain.addressing import AddressRange
+from app.store import models
+from app.store.inventory.values import Cluster, Host, Inventory, Network, Storage, Zone
+
+
+@dataclass(slots=True)
+class Known:
+    """`inventory.vms` is empty: of adopted VMs only the uuids by name are needed."""
+
+    inventory: Inventory = field(default_factory=Inventory)
+    vm_uuids: dict[str, str] = field(default_factory=dict)
+
+
+def load(connection: Connection) -> Known:
+    zones = {
+        row.uuid: Zone(row.uuid, row.name, row.description)
+        for row in connection.execute(select(models.Zone).order_by(col(models.Zone.name)))
+    }
+    clusters = {
+        row.uuid: Cluster(
+            row.uuid, row.name, row.description, zones[row.zone_uuid], row.hypervisor_type
+        )
+        for row in connection.execute(select(models.Cluster).order_by(col(models.Cluster.name)))
+    }
+    hosts = {
+        row.uuid: Host(
+            uuid=row.uuid,
+            name=row.name,
+            description=row.description,
+            cluster=clusters[row.cluster_uuid],
+            management_ip=row.management_ip,
+            libvirt_uri=row.libvirt_uri,
+            cpu_num=row.cpu_num,
+            memory_size=row.memory_size,
+            slots=row.slots,
+        )
+        for row in connection.execute(select(models.Host).order_by(col(models.Host.name)))
+    }
+    inventory = Inventory(
+        zones={zone.name: zone for zone in zones.values()},
+        clusters={cluster.name: cluster for cluster in clusters.values()},
+        hosts={host.name: host for host in hosts.values()},
+        storages=_storages(connection, clusters, hosts),
+        networks=_networks(connection, zones, clusters),
+    )
+    return Known(inventory, _adopted_vms(connection))
+
+
+def _storages(
+    connection: Connection, clusters: dict[str, Cluster], hosts: dict[str, Host]
+) -> dict[str, Storage]:
+    attached: dict[str, list[Cluster]] = defaultdict(list)
+    for row in connection.execute(select(models.ClusterPrimaryStorage)):
+        attached[row.primary_storage_uuid].append(clusters[row.cluster_uuid])
+    return {
+        row.name: Storage(
+            uuid=row.uuid,
+            name=row.name,
+            description=row.description,
+            type=row.type,
+            url=row.url,
+            clusters=tuple(attached[row.uuid]),
+            host=hosts[row.host_uuid] if row.host_uuid else None,
+            declared_bytes=row.declared_bytes,
+        )
+        for row in connection.execute(
+            select(models.PrimaryStorage).order_by(col(models.PrimaryStorage.name))
+        )
+    }
+
+
+def _networks(
+    connection: Connection, zones: dict[str, Zone], clusters: dict[str, Cluster]
+) -> dict[str, Network]:
+    attached: dict[str, list[Cluster]] = defaultdict(list)
+    for link in connection.execute(select(models.ClusterL3Network)):
+        attached[link.l3_network_uuid].append(clusters[link.cluster_uuid])
+    ranges: dict[str, list[AddressRange]] = defaultdict(list)
+    for row in connection.execute(
+        select(models.IpRange).order_by(col(models.IpRange.start_ip_in_long))
+    ):
+        ranges[row.l3_network_uuid].append(
+            AddressRange(
+                row.uuid, row.start_ip_in_long, row.end_ip_in_long, row.netmask, row.gateway
+            )
+        )
+    return {
+        row.name: Network(
+            uuid=row.uuid,
+            name=row.name,
+            description=row.description,
+            zone=zones[row.zone_uuid],
+            bridge=row.bridge,
+            dns=tuple(row.dns or ()),
+            ip_allocator=row.ip_allocator,
+            clusters=tuple(attached[row.uuid]),
+            ranges=tuple(ranges[row.uuid]),
+        )
+        for row in connection.execute(select(models.L3Network).order_by(col(models.L3Network.name)))
+    }
+
+
+def _adopted_vms(connection: Connection) -> dict[str, str]:
+    rows = connection.execute(
+        select(col(models.VmInstance.name), col(models.VmInstance.uuid)).where(
+            col(models.VmInstance.origin) == models.Origin.ADOPTED
+        )
+    )
+    return {row.name: row.uuid for row in rows}

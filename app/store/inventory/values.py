@@ -1,0 +1,158 @@
+"""What an inventory consists of, as values whose references are the values themselves.
+
+The document's reader makes them, `known` makes them from the database, and `write` stores them.
+Sizes are bytes, addresses numbers, MACs lower case with colons.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from ipaddress import IPv4Network
+
+from app.domain.addressing import AddressRange
+from app.domain.plan import BackingFile, HypervisorType, StorageType, VolumeFormat, VolumeType
+from app.store.models import IpAllocator, VmState
+
+
+class Kind(StrEnum):
+    """The words that operators use on the command line."""
+
+    ZONE = "zone"
+    CLUSTER = "cluster"
+    HOST = "host"
+    STORAGE = "storage"
+    NETWORK = "network"
+    VM = "vm"
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    uuid: str
+    name: str
+    description: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    uuid: str
+    name: str
+    description: str | None
+    zone: Zone
+    hypervisor_type: HypervisorType
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    uuid: str
+    name: str
+    description: str | None
+    cluster: Cluster
+    management_ip: str
+    libvirt_uri: str | None
+    cpu_num: int
+    memory_size: int
+    slots: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    uuid: str
+    name: str
+    description: str | None
+    type: StorageType
+    url: str
+    clusters: tuple[Cluster, ...]  # at least one, all of one zone
+    host: Host | None  # LocalStorage: its one host
+    declared_bytes: int | None
+
+    @property
+    def zone(self) -> Zone:
+        return self.clusters[0].zone
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    uuid: str
+    name: str
+    description: str | None
+    zone: Zone
+    bridge: str | None
+    dns: tuple[str, ...]
+    ip_allocator: IpAllocator
+    clusters: tuple[Cluster, ...]
+    ranges: tuple[AddressRange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredVolume:
+    uuid: str
+    name: str
+    type: VolumeType
+    device_id: int
+    storage: Storage
+    path: str
+    format: VolumeFormat
+    size: int  # virtual; 0: nobody has looked yet
+    backing: tuple[BackingFile, ...]  # nearest first
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredNic:
+    uuid: str
+    device_id: int
+    network: Network
+    ip: int | None  # None: keep the one it has, else take a free one
+    mac: str | None  # None: keep the one it has, else mint one
+    driver_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredVm:
+    uuid: str
+    name: str
+    description: str | None
+    cluster: Cluster
+    host: Host
+    state: VmState
+    cpu_num: int
+    memory_size: int
+    platform: str
+    architecture: str
+    guest_os_type: str | None
+    allocator_strategy: str | None
+    default_network: Network | None
+    volumes: tuple[DeclaredVolume, ...]  # the root volume first
+    nics: tuple[DeclaredNic, ...]
+    cdroms: tuple[str | None, ...]  # per drive the ISO's path, None for an empty one
+    system_tags: tuple[str, ...]
+    user_tags: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Inventory:
+    """By name, in the order in which they were declared."""
+
+    zones: dict[str, Zone] = field(default_factory=dict)
+    clusters: dict[str, Cluster] = field(default_factory=dict)
+    hosts: dict[str, Host] = field(default_factory=dict)
+    storages: dict[str, Storage] = field(default_factory=dict)
+    networks: dict[str, Network] = field(default_factory=dict)
+    vms: dict[str, DeclaredVm] = field(default_factory=dict)
+
+    def entries(self) -> Iterator[tuple[Kind, str, str]]:
+        """(kind, name, uuid) of each."""
+        sections = (
+            (Kind.ZONE, self.zones),
+            (Kind.CLUSTER, self.clusters),
+            (Kind.HOST, self.hosts),
+            (Kind.STORAGE, self.storages),
+            (Kind.NETWORK, self.networks),
+            (Kind.VM, self.vms),
+        )
+        for kind, section in sections:
+            for name, entry in section.items():
+                yield kind, name, entry.uuid
+
+
+def subnet(address_range: AddressRange) -> IPv4Network:
+    return IPv4Network((address_range.start, address_range.netmask), strict=False)

@@ -1,0 +1,541 @@
+"""An item's moves after its grant: claimed, stepped, retried, rolled back, ended.
+
+Every move is guarded by the old state and, once a worker holds the item, by its fence: no row
+changed means that somebody else has it, and `LeaseLost` says so. The statements that each item
+takes on its way are single ones that are their own transaction.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, delete, func, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col
+
+from app.domain.errors import CloneError, ErrorCode
+from app.domain.plan import CdRomPlan, ClonePlan, TagPlan
+from app.domain.states import ItemState, check_move
+from app.domain.steps import StepName
+from app.store import capacity
+from app.store.codec import error_to_json, plan_from_json
+from app.store.models import Event, Item, Tag, TagKind, VmCdRom, VmInstance, VmState, Volume
+from app.store.session import Database
+
+
+class LeaseLost(Exception):
+    """Another worker holds the item now, or nobody does: touch nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A worker's right to one item until its lease lapses."""
+
+    item_uuid: str
+    job_uuid: str
+    state: ItemState  # Running or RollingBack
+    fence: int
+    owner: str
+    plan: ClonePlan
+    step: StepName  # running or last
+    attempts: int
+    lapses: int
+    ends_as: ItemState | None  # where a rollback leads
+    # What the recorded steps learned.
+    done: Mapping[StepName, dict[str, Any]] = field(default_factory=dict)
+
+    @property
+    def key(self) -> dict[str, Any]:
+        return {"item_uuid": self.item_uuid, "fence": self.fence}
+
+
+_CLAIM = """
+UPDATE items SET
+    state = CASE items.state WHEN 'Granted' THEN 'Running' ELSE items.state END,
+    fence = fence + 1,
+    owner = %(owner)s,
+    lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s),
+    wait_reason = NULL,
+    started_at = COALESCE(items.started_at, clock_timestamp()),
+    attempts = attempts + (items.state = 'Granted')::int,
+    -- A lease handed back has no owner and is no lapse.
+    lapses = lapses + (items.state <> 'Granted' AND owner IS NOT NULL)::int
+WHERE uuid = %(item_uuid)s
+  AND (
+    (state = 'Granted' AND COALESCE(not_before <= clock_timestamp(), TRUE))
+    OR (state IN ('Running', 'RollingBack') AND lease_until <= clock_timestamp())
+  )
+RETURNING job_uuid, state::text, fence, plan, step::text, attempts, lapses, ends_as::text,
+    (SELECT jsonb_object_agg(name, COALESCE(facts, '{}'))
+     FROM steps WHERE item_uuid = uuid AND undone_at IS NULL) AS done
+"""
+
+
+def claim(database: Database, item_uuid: str, *, owner: str, lease_s: float) -> Claim | None:
+    """Take a Granted item, or one whose lease has lapsed; None if it is neither."""
+    check_move(ItemState.GRANTED, ItemState.RUNNING)
+    row = database.hot(
+        _CLAIM, {"item_uuid": item_uuid, "owner": owner, "lease_s": lease_s}
+    ).fetchone()
+    if row is None:
+        return None
+    return Claim(
+        item_uuid=item_uuid,
+        job_uuid=row.job_uuid,
+        state=ItemState(row.state),
+        fence=row.fence,
+        owner=owner,
+        plan=plan_from_json(row.plan),
+        step=StepName(row.step),
+        attempts=row.attempts,
+        lapses=row.lapses,
+        ends_as=ItemState(row.ends_as) if row.ends_as else None,
+        done={StepName(name): facts for name, facts in (row.done or {}).items()},
+    )
+
+
+_RECORD_STEP = """
+WITH item AS (
+    UPDATE items SET step = %(next_step)s, bytes_done = %(bytes_done)s
+    WHERE uuid = %(item_uuid)s AND fence = %(fence)s AND state = 'Running'
+    RETURNING uuid
+)
+INSERT INTO steps (item_uuid, name, attempt, worker, facts, started_at, finished_at)
+SELECT uuid, %(step)s, %(attempt)s, %(worker)s, CAST(%(facts)s AS jsonb),
+    clock_timestamp() - make_interval(secs => %(elapsed_s)s), clock_timestamp()
+FROM item
+ON CONFLICT (item_uuid, name) DO UPDATE SET
+    attempt = excluded.attempt, worker = excluded.worker, facts = excluded.facts,
+    started_at = excluded.started_at, finished_at = excluded.finished_at, undone_at = NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    step: StepName
+    elapsed_s: float
+    bytes_done: int  # of the item so far
+    facts: str | None = None  # JSON
+
+    def parameters(self, claim: Claim) -> dict[str, Any]:
+        return claim.key | {
+            "step": self.step,
+            "attempt": claim.attempts,
+            "worker": claim.owner,
+            "facts": self.facts,
+            "elapsed_s": self.elapsed_s,
+            "bytes_done": self.bytes_done,
+        }
+
+
+def record_step(
+    database: Database,
+    claim: Claim,
+    record: StepRecord,
+    *,
+    next_step: StepName,
+    cdroms: Sequence[CdRomPlan] = (),
+    tags: Sequence[TagPlan] = (),
+) -> None:
+    """The step is done and will not be done again; the item is at `next_step`, and the drives and
+    tags that the step gave the clone are rows."""
+    if cdroms or tags:
+        # Before the record, so that a crash in between does the step again.
+        database.run(lambda connection: _write_guest_rows(connection, claim, cdroms, tags))
+    parameters = record.parameters(claim) | {"next_step": next_step}
+    if not database.hot(_RECORD_STEP, parameters).rowcount:
+        raise LeaseLost
+
+
+def _write_guest_rows(
+    connection: Connection, claim: Claim, cdroms: Sequence[CdRomPlan], tags: Sequence[TagPlan]
+) -> None:
+    _hold(connection, claim, ItemState.RUNNING)
+    vm_uuid = claim.plan.vm_uuid
+    if cdroms:
+        connection.execute(
+            insert(VmCdRom).on_conflict_do_nothing(),
+            [
+                {
+                    "uuid": cdrom.uuid,
+                    "vm_instance_uuid": vm_uuid,
+                    "device_id": cdrom.device_id,
+                    "name": f"vm-{vm_uuid}-cdRom",
+                    "iso_uuid": cdrom.iso_uuid,
+                    "iso_install_path": cdrom.iso_path,
+                }
+                for cdrom in cdroms
+            ],
+        )
+    if tags:
+        connection.execute(
+            insert(Tag).on_conflict_do_nothing(),
+            [
+                {
+                    "uuid": tag.uuid,
+                    "resource_uuid": tag.resource_uuid,
+                    "resource_type": tag.resource_type,
+                    "kind": TagKind(tag.kind),
+                    "tag": tag.tag,
+                }
+                for tag in tags
+            ],
+        )
+
+
+_SUCCEED = """
+WITH item AS (
+    UPDATE items SET state = 'Succeeded', owner = NULL, lease_until = NULL,
+        finished_at = clock_timestamp(), method = %(method)s,
+        bytes_done = %(bytes_done)s, bytes_total = %(bytes_done)s
+    WHERE uuid = %(item_uuid)s AND fence = %(fence)s AND state = 'Running'
+    RETURNING uuid, job_uuid, vm_uuid, host_uuid
+), step AS (
+    INSERT INTO steps (item_uuid, name, attempt, worker, facts, started_at, finished_at)
+    SELECT uuid, %(step)s, %(attempt)s, %(worker)s, CAST(%(facts)s AS jsonb),
+        clock_timestamp() - make_interval(secs => %(elapsed_s)s), clock_timestamp()
+    FROM item
+    ON CONFLICT (item_uuid, name) DO UPDATE SET
+        attempt = excluded.attempt, worker = excluded.worker, facts = excluded.facts,
+        started_at = excluded.started_at, finished_at = excluded.finished_at, undone_at = NULL
+), vm AS (
+    UPDATE vm_instances SET state = %(vm_state)s, last_host_uuid = item.host_uuid,
+        host_uuid = CASE WHEN %(running)s THEN item.host_uuid END,
+        last_op_at = clock_timestamp()
+    FROM item WHERE vm_instances.uuid = item.vm_uuid
+), volume AS (
+    UPDATE volumes SET status = 'Ready', format = CAST(made.format AS volume_format),
+        method = CAST(made.method AS clone_method), actual_size = made.actual_size,
+        base_uuid = CASE WHEN made.method = 'linked' THEN volumes.base_uuid END,
+        last_op_at = clock_timestamp()
+    FROM item, jsonb_to_recordset(CAST(%(volumes)s AS jsonb))
+        AS made(uuid text, format text, method text, actual_size bigint)
+    WHERE volumes.uuid = made.uuid
+), event AS (
+    INSERT INTO events (job_uuid, item_uuid, kind)
+    SELECT job_uuid, uuid, 'item.succeeded' FROM item
+), counters AS (
+    UPDATE job_counters SET succeeded = succeeded + 1, bytes_done = bytes_done + %(bytes_done)s
+    FROM item WHERE job_counters.job_uuid = item.job_uuid
+    RETURNING total - succeeded - failed - canceled AS still_open
+)
+SELECT still_open FROM counters
+"""
+
+
+def succeed(
+    database: Database,
+    claim: Claim,
+    record: StepRecord,
+    *,
+    vm_state: VmState,
+    method: str,
+    volumes: str,
+) -> bool:
+    """The last step is done and the clone stands; True for the last item of its job.
+
+    `volumes` is a JSON list of {uuid, format, method, actual_size}.
+    """
+    check_move(ItemState.RUNNING, ItemState.SUCCEEDED)
+    parameters = record.parameters(claim) | {
+        "vm_state": vm_state,
+        "running": vm_state is VmState.RUNNING,
+        "method": method,
+        "volumes": volumes,
+    }
+    row = database.hot(_SUCCEED, parameters).fetchone()
+    if row is None:
+        raise LeaseLost
+    return bool(row.still_open == 0)
+
+
+_BEAT = """
+UPDATE items SET lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s),
+    bytes_done = %(bytes_done)s
+FROM jobs
+WHERE items.uuid = %(item_uuid)s AND fence = %(fence)s AND owner = %(owner)s
+  AND items.state IN ('Running', 'RollingBack') AND jobs.uuid = items.job_uuid
+RETURNING COALESCE(jobs.cancel_requested_at, items.cancel_requested_at) IS NOT NULL AS cancel,
+    COALESCE(jobs.deadline_at <= clock_timestamp(), FALSE) AS late
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    cancel: bool = False
+    late: bool = False
+
+
+def beat(database: Database, claim: Claim, *, lease_s: float, bytes_done: int) -> Flags | None:
+    """Extend the lease, a lapsed one too while nobody took it; None once it is somebody else's."""
+    row = database.hot(
+        _BEAT,
+        claim.key | {"owner": claim.owner, "lease_s": lease_s, "bytes_done": bytes_done},
+    ).fetchone()
+    return Flags(row.cancel, row.late) if row else None
+
+
+def retry_later(
+    database: Database, claim: Claim, error: CloneError, *, delay_s: float, reason: str
+) -> None:
+    """A passing fault: host, uuids and reservations are kept."""
+    _leave(
+        database,
+        claim,
+        ItemState.RUNNING,
+        ItemState.GRANTED,
+        "not_before = clock_timestamp() + make_interval(secs => :delay_s), "
+        "wait_reason = :reason, error = CAST(:error AS jsonb)",
+        {"delay_s": delay_s, "reason": reason, "error": _json(error)},
+    )
+
+
+def hand_back(database: Database, claim: Claim) -> None:
+    """The worker stops: the item is free at once, and this counts as nothing."""
+    _leave(
+        database,
+        claim,
+        ItemState.RUNNING,
+        ItemState.GRANTED,
+        "attempts = attempts - 1, published_at = NULL",
+    )
+
+
+def hand_back_rollback(database: Database, claim: Claim) -> None:
+    """The same in the middle of a rollback, which anybody may go on with."""
+    with database.single() as connection:
+        connection.execute(
+            text(
+                "UPDATE items SET owner = NULL, lease_until = clock_timestamp(), "
+                "published_at = NULL WHERE uuid = :item_uuid AND fence = :fence"
+            ),
+            claim.key,
+        )
+
+
+def begin_rollback(
+    database: Database, claim: Claim, step: StepName, ends_as: ItemState, error: CloneError
+) -> None:
+    """From here on the item is only taken back, by whoever holds it."""
+    check_move(ItemState.RUNNING, ItemState.ROLLING_BACK)
+    with database.single() as connection:
+        changed = connection.execute(
+            text(
+                "UPDATE items SET state = 'RollingBack', ends_as = :ends_as, step = :step, "
+                "error = CAST(:error AS jsonb) "
+                "WHERE uuid = :item_uuid AND fence = :fence AND state = 'Running'"
+            ),
+            claim.key | {"ends_as": ends_as, "step": step, "error": _json(error)},
+        ).rowcount
+    if not changed:
+        raise LeaseLost
+
+
+def record_undo(database: Database, claim: Claim, step: StepName) -> None:
+    with database.single() as connection:
+        connection.execute(
+            text(
+                "UPDATE steps SET undone_at = clock_timestamp() FROM items "
+                "WHERE items.uuid = :item_uuid AND items.fence = :fence "
+                "AND steps.item_uuid = items.uuid AND steps.name = :step"
+            ),
+            claim.key | {"step": step},
+        )
+
+
+def strand(database: Database, claim: Claim, *, delay_s: float, failures: list[str]) -> bool:
+    """An undo failed: every reservation is kept and it is tried again. The job counts the item as
+    failed, once; True if that ended its last open item."""
+    check_move(ItemState.ROLLING_BACK, ItemState.STRANDED)
+
+    def work(connection: Connection) -> bool:
+        first = connection.execute(
+            text(
+                "UPDATE items SET state = 'Stranded', owner = NULL, lease_until = NULL, "
+                "not_before = clock_timestamp() + make_interval(secs => :delay_s), "
+                "error = jsonb_set(error, '{opaque}', COALESCE(error->'opaque', '{}') "
+                "|| jsonb_build_object('undo', CAST(:failures AS jsonb))), "
+                "finished_at = COALESCE(finished_at, clock_timestamp()) "
+                "FROM (SELECT uuid, finished_at AS before FROM items WHERE uuid = :item_uuid) old "
+                "WHERE items.uuid = old.uuid AND fence = :fence AND state = 'RollingBack' "
+                "RETURNING old.before IS NULL"
+            ),
+            claim.key | {"delay_s": delay_s, "failures": _dumps(failures)},
+        ).scalar_one_or_none()
+        if first is None:
+            raise LeaseLost
+        return bool(first) and _count_end(connection, claim, ItemState.FAILED)
+
+    return database.run(work)
+
+
+def end_rolled_back(database: Database, claim: Claim, ends_as: ItemState) -> bool:
+    """Nothing of the clone is left on host or storage: its rows and reservations go too. True if
+    that ended the last open item of its job."""
+    check_move(ItemState.ROLLING_BACK, ends_as)
+
+    def work(connection: Connection) -> bool:
+        first = connection.execute(
+            text(
+                "UPDATE items SET state = CAST(:ends_as AS item_state), owner = NULL, "
+                "lease_until = NULL, finished_at = COALESCE(finished_at, clock_timestamp()) "
+                "FROM (SELECT uuid, finished_at AS before FROM items WHERE uuid = :item_uuid) old "
+                "WHERE items.uuid = old.uuid AND fence = :fence AND state = 'RollingBack' "
+                "RETURNING old.before IS NULL"
+            ),
+            claim.key | {"ends_as": ends_as},
+        ).scalar_one_or_none()
+        if first is None:
+            raise LeaseLost
+        forget_vm(connection, claim.plan.vm_uuid, [volume.uuid for volume in claim.plan.volumes])
+        return bool(first) and _count_end(connection, claim, ends_as)
+
+    return database.run(work)
+
+
+def forget_vm(connection: Connection, vm_uuid: str, volume_uuids: Sequence[str]) -> None:
+    """Delete a VM's rows and give back all it held. NICs, addresses and CD-ROMs go with it."""
+    capacity.release(connection, [vm_uuid, *volume_uuids])
+    connection.execute(delete(Tag).where(col(Tag.resource_uuid).in_([vm_uuid, *volume_uuids])))
+    connection.execute(delete(Volume).where(col(Volume.uuid).in_(volume_uuids)))
+    connection.execute(delete(VmInstance).where(col(VmInstance.uuid) == vm_uuid))
+
+
+def give_up_unclaimed(
+    connection: Connection, item_uuid: str, *, to: ItemState, error: CloneError | None = None
+) -> bool:
+    """A Granted item that no worker ever took leaves that state by the database alone. False if
+    it was claimed meanwhile."""
+    check_move(ItemState.GRANTED, to)
+    row = connection.execute(
+        update(Item)
+        .where(
+            col(Item.uuid) == item_uuid,
+            col(Item.state) == ItemState.GRANTED,
+            col(Item.fence) == 0,
+        )
+        .values(
+            state=to,
+            host_uuid=None,
+            plan=None,
+            published_at=None,
+            error=error_to_json(error) if error else None,
+        )
+        .returning(col(Item.vm_uuid), col(Item.volume_uuids))
+    ).one_or_none()
+    if row is None:
+        return False
+    connection.execute(text("DELETE FROM steps WHERE item_uuid = :uuid"), {"uuid": item_uuid})
+    forget_vm(connection, row.vm_uuid, row.volume_uuids)
+    return True
+
+
+def fail_waiting(connection: Connection, job_uuid: str, failures: Mapping[str, CloneError]) -> bool:
+    """These Waiting items end by the database alone, each with its error. True if that ended the
+    last open item of the job."""
+    check_move(ItemState.WAITING, ItemState.FAILED)
+    changed = connection.execute(
+        text(
+            "UPDATE items SET state = 'Failed', wait_reason = NULL, error = failed.error, "
+            "finished_at = clock_timestamp() "
+            "FROM jsonb_to_recordset(CAST(:failures AS jsonb)) AS failed(uuid text, error jsonb) "
+            "WHERE items.uuid = failed.uuid AND state = 'Waiting'"
+        ),
+        {
+            "failures": _dumps(
+                [{"uuid": uuid, "error": error_to_json(error)} for uuid, error in failures.items()]
+            )
+        },
+    ).rowcount
+    for uuid in failures:
+        connection.execute(
+            text("INSERT INTO events (job_uuid, item_uuid, kind) VALUES (:job, :item, :kind)"),
+            {"job": job_uuid, "item": uuid, "kind": "item.failed"},
+        )
+    return count_ends(connection, job_uuid, ItemState.FAILED, changed)
+
+
+def end_waiting(
+    connection: Connection, job_uuid: str, *, to: ItemState, error: CloneError | ErrorCode
+) -> int:
+    """All Waiting items of the job end, by the database alone; how many they were."""
+    check_move(ItemState.WAITING, to)
+    return connection.execute(
+        update(Item)
+        .where(col(Item.job_uuid) == job_uuid, col(Item.state) == ItemState.WAITING)
+        .values(
+            state=to,
+            wait_reason=None,
+            error=error_to_json(error),
+            finished_at=func.clock_timestamp(),
+        )
+    ).rowcount
+
+
+def count_ends(connection: Connection, job_uuid: str, state: ItemState, number: int) -> bool:
+    """Move the job's counters, the last statement of an item's last transaction. True when they
+    have come to the total."""
+    column = {
+        ItemState.SUCCEEDED: "succeeded",
+        ItemState.FAILED: "failed",
+        ItemState.CANCELED: "canceled",
+    }[state]
+    still_open = connection.execute(
+        text(
+            f"UPDATE job_counters SET {column} = {column} + :number WHERE job_uuid = :job_uuid "  # noqa: S608
+            "RETURNING total - succeeded - failed - canceled"
+        ),
+        {"job_uuid": job_uuid, "number": number},
+    ).scalar_one()
+    return bool(still_open == 0)
+
+
+def _count_end(connection: Connection, claim: Claim, state: ItemState) -> bool:
+    connection.execute(
+        Event.__table__.insert(),  # type: ignore[attr-defined]
+        {"job_uuid": claim.job_uuid, "item_uuid": claim.item_uuid, "kind": f"item.{state.lower()}"},
+    )
+    return count_ends(connection, claim.job_uuid, state, 1)
+
+
+def _hold(connection: Connection, claim: Claim, state: ItemState) -> None:
+    """The item's row, held until the transaction ends. Raises LeaseLost if it is not ours."""
+    held = connection.execute(
+        text(
+            "SELECT 1 FROM items WHERE uuid = :item_uuid AND fence = :fence "
+            "AND state = CAST(:state AS item_state) FOR UPDATE"
+        ),
+        claim.key | {"state": state},
+    ).one_or_none()
+    if held is None:
+        raise LeaseLost
+
+
+def _leave(
+    database: Database,
+    claim: Claim,
+    old: ItemState,
+    new: ItemState,
+    assignments: str,
+    parameters: dict[str, Any] | None = None,
+) -> None:
+    check_move(old, new)
+    with database.single() as connection:
+        changed = connection.execute(
+            text(
+                f"UPDATE items SET state = '{new}', owner = NULL, lease_until = NULL, "  # noqa: S608
+                f"{assignments} WHERE uuid = :item_uuid AND fence = :fence AND state = '{old}'"
+            ),
+            claim.key | (parameters or {}),
+        ).rowcount
+    if not changed:
+        raise LeaseLost
+
+
+def _json(error: CloneError) -> str:
+    return _dumps(error_to_json(error))
+
+
+def _dumps(value: Any) -> str:
+    return orjson.dumps(value).decode()

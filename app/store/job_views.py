@@ -1,0 +1,175 @@
+"""Jobs and items as they are shown: counts, bytes, wait reasons, steps. What is unknown is null."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from app.domain.plan import CloneStrategy
+from app.domain.states import ItemState
+from app.domain.steps import StepName, steps_of
+
+_JOB = """
+SELECT j.*, a.name AS account_name, c.total, c.succeeded, c.failed, c.canceled,
+    c.bytes_done AS bytes_ended, o.running, o.bytes_running, o.bytes_open_total, o.retrying,
+    extract(epoch FROM COALESCE(j.finished_at, clock_timestamp()) - j.started_at)::float8
+        AS elapsed_s
+FROM jobs j LEFT JOIN accounts a ON a.uuid = j.account_uuid
+LEFT JOIN job_counters c ON c.job_uuid = j.uuid
+LEFT JOIN LATERAL (
+    SELECT count(*) AS running, coalesce(sum(bytes_done), 0)::bigint AS bytes_running,
+        sum(bytes_total)::bigint AS bytes_open_total, count(wait_reason) AS retrying
+    FROM items WHERE job_uuid = j.uuid
+        AND state IN ('Granted', 'Running', 'Made', 'RollingBack')
+) o ON TRUE
+WHERE j.uuid = :uuid
+"""
+
+
+def load_job(
+    connection: Connection, job_uuid: str, *, account_uuid: str | None
+) -> dict[str, Any] | None:
+    """camelCase members; `account_uuid` None sees all."""
+    row = connection.execute(text(_JOB), {"uuid": job_uuid}).one_or_none()
+    if row is None or account_uuid not in (None, row.account_uuid):
+        return None
+    total = row.total if row.total is not None else row.requested
+    ended = (row.succeeded or 0) + (row.failed or 0) + (row.canceled or 0)
+    waiting = total - ended - row.running if row.state != "Finished" else 0
+    bytes_done = (row.bytes_ended or 0) + row.bytes_running
+    return {
+        "uuid": row.uuid,
+        "state": row.state,
+        "outcome": row.outcome,
+        "vmInstanceUuid": row.vm_instance_uuid,
+        "account": row.account_name,
+        "total": total,
+        "waiting": waiting,
+        "running": row.running,
+        "succeeded": row.succeeded or 0,
+        "failed": row.failed or 0,
+        "canceled": row.canceled or 0,
+        "bytesDone": bytes_done,
+        "bytesTotal": _bytes_total(row, ended, total),
+        "rateBytesPerSecond": _rate(bytes_done, row.elapsed_s),
+        "etaSeconds": _eta(row, ended, total),
+        "waitReasons": _wait_reasons(row, waiting),
+        "priority": row.priority,
+        "policy": row.policy or {"onFailure": "keep", "maxFailures": None},
+        "ignored": row.ignored or [],
+        "createdAt": _time(row.created_at),
+        "startedAt": _time(row.started_at),
+        "finishedAt": _time(row.finished_at),
+        "deadlineAt": _time(row.deadline_at),
+        "error": row.error,
+        "retryOf": row.retry_of,
+    }
+
+
+def _bytes_total(row: Row[Any], ended: int, total: int) -> int | None:
+    """Known once every name has ended or been granted."""
+    if row.total is None or ended + row.running < total:
+        return None
+    return int((row.bytes_ended or 0) + (row.bytes_open_total or 0))
+
+
+def _rate(bytes_done: int, elapsed_s: float | None) -> int | None:
+    return int(bytes_done / elapsed_s) if bytes_done and elapsed_s else None
+
+
+def _eta(row: Row[Any], ended: int, total: int) -> float | None:
+    """By the pace of the names that have ended."""
+    if row.state != "Running" or not ended or not row.elapsed_s:
+        return None
+    return round(float(row.elapsed_s * (total - ended) / ended), 1)
+
+
+def _wait_reasons(row: Row[Any], waiting: int) -> dict[str, int]:
+    reasons: dict[str, int] = {}
+    if waiting and row.wait_reason:
+        reasons[row.wait_reason] = waiting
+    if row.retrying:
+        reasons["retry"] = reasons.get("retry", 0) + row.retrying
+    return reasons
+
+
+def load_items(
+    connection: Connection, job_uuid: str, *, after: int, limit: int, state: ItemState | None
+) -> list[dict[str, Any]]:
+    """In request order, from the ordinal after `after` (-1: from the first)."""
+    rows = connection.execute(
+        text(
+            "SELECT i.*, j.wait_reason::text AS job_wait_reason FROM items i "
+            "JOIN jobs j ON j.uuid = i.job_uuid WHERE i.job_uuid = :job AND i.ordinal > :after "
+            "AND (CAST(:state AS text) IS NULL OR i.state::text = :state) "
+            "ORDER BY i.ordinal LIMIT :limit"
+        ),
+        {"job": job_uuid, "after": after, "limit": limit, "state": state},
+    ).all()
+    steps = _steps_of_items(connection, [row.uuid for row in rows])
+    return [_item(row, steps[row.uuid]) for row in rows]
+
+
+def _steps_of_items(
+    connection: Connection, item_uuids: Sequence[str]
+) -> dict[str, list[dict[str, Any]]]:
+    steps: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in connection.execute(
+        text("SELECT * FROM steps WHERE item_uuid = ANY(:uuids) ORDER BY item_uuid, name"),
+        {"uuids": list(item_uuids)},
+    ).all():
+        steps[row.item_uuid].append(
+            {
+                "name": row.name,
+                "attempt": row.attempt,
+                "worker": row.worker,
+                "startedAt": _time(row.started_at),
+                "finishedAt": _time(row.finished_at),
+                "undoneAt": _time(row.undone_at),
+            }
+        )
+    return steps
+
+
+def _item(row: Row[Any], steps: list[dict[str, Any]]) -> dict[str, Any]:
+    waits = row.wait_reason
+    if waits is None and row.state == "Waiting":
+        waits = row.job_wait_reason
+    number, count = _step_place(row)
+    return {
+        "uuid": row.uuid,
+        "ordinal": row.ordinal,
+        "name": row.name,
+        "state": row.state,
+        "step": row.step,
+        "stepNumber": number,
+        "stepCount": count,
+        "vmUuid": row.vm_uuid,
+        "hostUuid": row.host_uuid,
+        "method": row.method,
+        "bytesDone": row.bytes_done,
+        "bytesTotal": row.bytes_total,
+        "waitReason": waits,
+        "attempts": row.attempts,
+        "identity": row.identity,
+        "error": row.error,
+        "steps": steps,
+    }
+
+
+def _step_place(row: Row[Any]) -> tuple[int | None, int | None]:
+    """ "4 of 7": of the item's own steps, known once it was granted."""
+    if row.plan is None or row.step is None:
+        return None, None
+    names = steps_of(
+        data_volumes=len(row.plan["volumes"]) > 1,
+        start=row.plan["strategy"] == CloneStrategy.INSTANT_START,
+    )
+    step = StepName(row.step)
+    return (names.index(step) + 1 if step in names else None), len(names)
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z") if moment else None

@@ -1,0 +1,225 @@
+"""A job's moves: judged, refused, finishing, finished."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Row, text
+from sqlmodel import col
+
+from app.domain.errors import ErrorCode
+from app.domain.states import ItemState, JobOutcome, JobState, check_move
+from app.store.codec import error_from_json, error_to_json
+from app.store.models import Item, Job
+from app.store.sql import select_columns
+
+
+def lock_accepted(connection: Connection, job_uuid: str) -> Row[Any] | None:
+    """The job, its row held, if nobody has judged it and nobody is judging it."""
+    return connection.execute(
+        select_columns(
+            Job.uuid, Job.account_uuid, Job.vm_instance_uuid, Job.request, Job.created_at
+        )
+        .where(col(Job.uuid) == job_uuid, col(Job.state) == JobState.ACCEPTED)
+        .with_for_update(skip_locked=True)
+    ).one_or_none()
+
+
+@dataclass(frozen=True, slots=True)
+class Minted:
+    """How many uuids each item gets beside its own and its VM's."""
+
+    volumes: int
+    nics: int
+
+
+_HEX = "replace(gen_random_uuid()::text, '-', '')"
+
+
+def begin(
+    connection: Connection,
+    job_uuid: str,
+    *,
+    names: Sequence[str],
+    minted: Minted,
+    spec: dict[str, Any],
+    ignored: Sequence[str],
+) -> None:
+    """The job runs: its items are written, in request order, with every uuid they will need."""
+    check_move(JobState.ACCEPTED, JobState.RUNNING)
+    volumes = ", ".join([_HEX] * minted.volumes)
+    nics = ", ".join([_HEX] * minted.nics)
+    connection.execute(
+        text(
+            "INSERT INTO items (uuid, job_uuid, ordinal, name, state, vm_uuid, volume_uuids, "  # noqa: S608
+            "nic_uuids, attempts, lapses, fence, bytes_done) "
+            f"SELECT {_HEX}, :job_uuid, ordinal - 1, name, 'Waiting', {_HEX}, "
+            f"ARRAY[{volumes}]::varchar[], ARRAY[{nics}]::varchar[], 0, 0, 0, 0 "
+            "FROM unnest(CAST(:names AS text[])) WITH ORDINALITY AS given(name, ordinal)"
+        ),
+        {"job_uuid": job_uuid, "names": list(names)},
+    )
+    connection.execute(
+        text(
+            "INSERT INTO job_counters (job_uuid, total, succeeded, failed, canceled, bytes_done) "
+            "VALUES (:job_uuid, :total, 0, 0, 0, 0)"
+        ),
+        {"job_uuid": job_uuid, "total": len(names)},
+    )
+    connection.execute(
+        text(
+            "UPDATE jobs SET state = 'Running', started_at = clock_timestamp(), "
+            "wait_reason = 'base', spec = CAST(:spec AS jsonb), "
+            "ignored = CAST(:ignored AS jsonb) WHERE uuid = :job_uuid"
+        ),
+        {
+            "job_uuid": job_uuid,
+            "spec": orjson.dumps(spec).decode(),
+            "ignored": orjson.dumps(list(ignored)).decode(),
+        },
+    )
+    add_event(connection, job_uuid, "job.running")
+
+
+def refuse(connection: Connection, job_uuid: str, error: ErrorCode, body: bytes) -> None:
+    """The job ends without any item; `body` is the answer to its polls."""
+    check_move(JobState.ACCEPTED, JobState.FINISHED)
+    connection.execute(
+        text(
+            "UPDATE jobs SET state = 'Finished', outcome = 'Failed', "
+            "error = CAST(:error AS jsonb), finished_at = clock_timestamp() "
+            "WHERE uuid = :job_uuid AND state = 'Accepted'"
+        ),
+        {"job_uuid": job_uuid, "error": orjson.dumps(error_to_json(error)).decode()},
+    )
+    _store_result(connection, job_uuid, 503, body, None)
+    _owe_webhook(connection, job_uuid)
+    add_event(connection, job_uuid, "job.finished")
+
+
+def note_error(connection: Connection, job_uuid: str, error: ErrorCode) -> None:
+    """What ended the job's names before any of them began."""
+    connection.execute(
+        text("UPDATE jobs SET error = CAST(:error AS jsonb) WHERE uuid = :job_uuid"),
+        {"job_uuid": job_uuid, "error": orjson.dumps(error_to_json(error)).decode()},
+    )
+
+
+def begin_finishing(connection: Connection, job_uuid: str) -> bool:
+    """Every item has ended; False if the job was past that already, or is not there yet."""
+    check_move(JobState.RUNNING, JobState.FINISHING)
+    return bool(
+        connection.execute(
+            text(
+                "UPDATE jobs SET state = 'Finishing' FROM job_counters c "
+                "WHERE uuid = :job_uuid AND state = 'Running' AND c.job_uuid = uuid "
+                "AND c.succeeded + c.failed + c.canceled = c.total"
+            ),
+            {"job_uuid": job_uuid},
+        ).rowcount
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EndedItem:
+    state: ItemState
+    vm_uuid: str
+    error: ErrorCode | None
+
+
+@dataclass(frozen=True, slots=True)
+class EndedJob:
+    error: ErrorCode | None
+    items: list[EndedItem]  # in request order
+
+
+def ended_items(connection: Connection, job_uuid: str) -> EndedJob | None:
+    """What a Finishing job comes to; None if it is not Finishing."""
+    job = connection.execute(
+        select_columns(Job.error).where(
+            col(Job.uuid) == job_uuid, col(Job.state) == JobState.FINISHING
+        )
+    ).one_or_none()
+    if job is None:
+        return None
+    rows = connection.execute(
+        select_columns(Item.state, Item.vm_uuid, Item.error)
+        .where(col(Item.job_uuid) == job_uuid)
+        .order_by(col(Item.ordinal))
+    ).all()
+    return EndedJob(
+        error_from_json(job.error) if job.error else None,
+        [
+            EndedItem(row.state, row.vm_uuid, error_from_json(row.error) if row.error else None)
+            for row in rows
+        ],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    status: int  # 200 or 503
+    body: bytes
+    schema: bytes | None
+    outcome: JobOutcome
+    error: ErrorCode | None = None  # of the job as a whole
+
+
+def finish(connection: Connection, job_uuid: str, result: Result) -> bool:
+    """Result, event, webhook row and Finished in one transaction; False if it was finished."""
+    check_move(JobState.FINISHING, JobState.FINISHED)
+    connection.execute(
+        text(
+            "UPDATE base_sets SET last_used_at = clock_timestamp() FROM jobs "
+            "WHERE jobs.uuid = :job_uuid AND base_sets.uuid = jobs.base_set_uuid"
+        ),
+        {"job_uuid": job_uuid},
+    )
+    changed = connection.execute(
+        text(
+            "UPDATE jobs SET state = 'Finished', outcome = :outcome, "
+            "finished_at = clock_timestamp(), error = CAST(:error AS jsonb), base_set_uuid = NULL "
+            "WHERE uuid = :job_uuid AND state = 'Finishing'"
+        ),
+        {
+            "job_uuid": job_uuid,
+            "outcome": result.outcome,
+            "error": orjson.dumps(error_to_json(result.error)).decode() if result.error else None,
+        },
+    ).rowcount
+    if changed:
+        _store_result(connection, job_uuid, result.status, result.body, result.schema)
+        _owe_webhook(connection, job_uuid)
+        add_event(connection, job_uuid, "job.finished")
+    return bool(changed)
+
+
+def add_event(connection: Connection, job_uuid: str, kind: str) -> None:
+    connection.execute(
+        text("INSERT INTO events (job_uuid, kind) VALUES (:job_uuid, :kind)"),
+        {"job_uuid": job_uuid, "kind": kind},
+    )
+
+
+def _store_result(
+    connection: Connection, job_uuid: str, status: int, body: bytes, schema: bytes | None
+) -> None:
+    connection.execute(
+        text(
+            "INSERT INTO job_results (job_uuid, status, body, schema_body) "
+            "VALUES (:job_uuid, :status, :body, :schema)"
+        ),
+        {"job_uuid": job_uuid, "status": status, "body": body, "schema": schema},
+    )
+
+
+def _owe_webhook(connection: Connection, job_uuid: str) -> None:
+    connection.execute(
+        text(
+            f"INSERT INTO webhooks (uuid, job_uuid, url, attempts) "  # noqa: S608
+            f"SELECT {_HEX}, uuid, web_hook, 0 FROM jobs "
+            "WHERE uuid = :job_uuid AND web_hook IS NOT NULL"
+        ),
+        {"job_uuid": job_uuid},
+    )

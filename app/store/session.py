@@ -1,0 +1,153 @@
+"""Connections: synchronous ones for workers, asynchronous ones for the API.
+
+Every connection carries time limits of its own, because a frozen process keeps its TCP
+connection alive and would hold its locks for ever.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import asyncpg
+import psycopg
+from psycopg import Cursor
+from psycopg.rows import namedtuple_row
+from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+T = TypeVar("T")
+
+LIMITS_MS = {
+    "idle_in_transaction_session_timeout": 5_000,
+    "lock_timeout": 5_000,
+    "statement_timeout": 60_000,
+}
+CONNECT_TIMEOUT_S = 5
+# Deadlock and serialization failure: the transaction is undone and may simply run again.
+_TRY_AGAIN = ("40P01", "40001")
+_TRIES = 5
+
+
+class Database:
+    """One process's door to PostgreSQL."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        application_name: str = "vmclone",
+        durable: bool = True,
+        statement_timeout_ms: int = LIMITS_MS["statement_timeout"],
+    ) -> None:
+        """Not durable: a commit may be lost with the server, for what is said again anyway."""
+        limits = LIMITS_MS | {"statement_timeout": statement_timeout_ms}
+        options = " ".join(f"-c {name}={value}" for name, value in limits.items())
+        if not durable:
+            options += " -c synchronous_commit=off"
+        self._url = url
+        self._connect_arguments: dict[str, Any] = {
+            "options": options,
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "application_name": application_name,
+            "keepalives_idle": 10,
+            "tcp_user_timeout": 15_000,
+        }
+        self.engine: Engine = create_engine(
+            _with_driver(url, "psycopg"),
+            pool_size=2,
+            max_overflow=3,
+            connect_args=self._connect_arguments,
+        )
+        self._hot: psycopg.Connection[Any] | None = None
+        self._hot_lock = threading.Lock()
+        self._single = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    def hot(self, statement: str, parameters: Mapping[str, Any]) -> Cursor[Any]:
+        """One statement of those that every item takes, as its own transaction, past SQLAlchemy,
+        which costs as much as the statement. Parameters are %(named)s.
+
+        Whether a statement whose connection was lost took effect is open: the caller's guard
+        (state and fence) answers that when the work is taken up again.
+        """
+        with self._hot_lock:
+            if self._hot is None or self._hot.closed:
+                self._hot = psycopg.connect(
+                    self._url,
+                    autocommit=True,
+                    row_factory=namedtuple_row,
+                    **self._connect_arguments,
+                )
+            return self._hot.execute(statement, parameters)
+
+    @contextmanager
+    def single(self) -> Iterator[Connection]:
+        """For one statement that is its own transaction: one round trip, commit included."""
+        with self._single.connect() as connection:
+            yield connection
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """`work` in one transaction; again from its beginning after a deadlock."""
+        for attempt in range(_TRIES):
+            try:
+                with self.engine.begin() as connection:
+                    return work(connection)
+            except DBAPIError as exc:
+                if sqlstate(exc) not in _TRY_AGAIN or attempt == _TRIES - 1:
+                    raise
+                time.sleep(0.01 * 2**attempt)
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        self.engine.dispose()
+        if self._hot is not None:
+            self._hot.close()
+
+
+def sqlstate(exc: DBAPIError) -> str | None:
+    """PostgreSQL's five-character code of the error, if the server sent one."""
+    return getattr(exc.orig, "sqlstate", None)
+
+
+class _PlainConnection(asyncpg.Connection):  # type: ignore[misc]
+    """Goes back to its pool without the usual reset: nothing here changes a session's state, and
+    the reset would cost every request a round trip."""
+
+    def get_reset_query(self) -> str:
+        return ""
+
+
+async def open_pool(url: str, *, size: int = 8) -> asyncpg.Pool:
+    """For the two statements that every client sends: submit and poll."""
+    return await asyncpg.create_pool(
+        url,
+        min_size=1,
+        max_size=size,
+        connection_class=_PlainConnection,
+        timeout=CONNECT_TIMEOUT_S,
+        server_settings={name: str(value) for name, value in LIMITS_MS.items()}
+        | {"application_name": "vmclone api"},
+    )
+
+
+def open_async_engine(url: str) -> AsyncEngine:
+    """For everything else the API asks."""
+    return create_async_engine(
+        _with_driver(url, "asyncpg"),
+        pool_size=4,
+        max_overflow=8,
+        connect_args={
+            "timeout": CONNECT_TIMEOUT_S,
+            "server_settings": {name: str(value) for name, value in LIMITS_MS.items()}
+            | {"application_name": "vmclone api"},
+        },
+    )
+
+
+def _with_driver(url: str, driver: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    if not separator or scheme.split("+")[0] not in {"postgresql", "postgres"}:
+        raise ValueError(f"not a PostgreSQL URL: {scheme}://…; it begins with postgresql://")
+    return f"postgresql+{driver}://{rest}"

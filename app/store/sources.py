@@ -1,0 +1,171 @@
+"""A source VM as the scheduler copies it: its row, volumes, networks, drives and bases."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlmodel import col
+
+from app.domain.plan import BaseFile, HypervisorType, StorageRef, StorageType, VolumeType
+from app.store.models import (
+    Base,
+    Origin,
+    PrimaryStorage,
+    VmCdRom,
+    VmInstance,
+    VmNic,
+    VmState,
+    Volume,
+)
+from app.store.sql import select_columns
+
+
+@dataclass(frozen=True, slots=True)
+class SourceNic:
+    device_id: int
+    l3_network_uuid: str
+    driver_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceBase:
+    """One volume to clone, with its base."""
+
+    volume_uuid: str
+    type: VolumeType
+    device_id: int
+    disk_offering_uuid: str | None
+    root_image_uuid: str | None
+    file: BaseFile
+    actual_size: int  # the base's allocated bytes: what a full copy will move
+
+
+@dataclass(frozen=True, slots=True)
+class SourceVm:
+    uuid: str
+    account_uuid: str
+    state: VmState
+    zone_uuid: str
+    last_host_uuid: str | None
+    hypervisor_type: HypervisorType
+    cpu_num: int
+    memory_size: int
+    platform: str
+    architecture: str
+    allocator_strategy: str | None
+    nics: tuple[SourceNic, ...]
+    cdroms: tuple[tuple[str | None, str | None], ...]  # (ISO's image uuid, its path)
+
+
+def load(connection: Connection, vm_uuid: str) -> SourceVm | None:
+    row = connection.execute(
+        select_columns(VmInstance).where(col(VmInstance.uuid) == vm_uuid)
+    ).one_or_none()
+    if row is None:
+        return None
+    nics = connection.execute(
+        select_columns(VmNic.device_id, VmNic.l3_network_uuid, VmNic.driver_type)
+        .where(col(VmNic.vm_instance_uuid) == vm_uuid)
+        .order_by(col(VmNic.device_id))
+    ).all()
+    cdroms = connection.execute(
+        select_columns(VmCdRom.iso_uuid, VmCdRom.iso_install_path)
+        .where(col(VmCdRom.vm_instance_uuid) == vm_uuid)
+        .order_by(col(VmCdRom.device_id))
+    ).all()
+    return SourceVm(
+        uuid=row.uuid,
+        account_uuid=row.account_uuid,
+        state=row.state,
+        zone_uuid=row.zone_uuid,
+        last_host_uuid=row.host_uuid or row.last_host_uuid,
+        hypervisor_type=row.hypervisor_type,
+        cpu_num=row.cpu_num,
+        memory_size=row.memory_size,
+        platform=row.platform,
+        architecture=row.architecture,
+        allocator_strategy=row.allocator_strategy,
+        nics=tuple(SourceNic(*nic) for nic in nics),
+        cdroms=tuple((cdrom.iso_uuid, cdrom.iso_install_path) for cdrom in cdroms),
+    )
+
+
+def row_to_clone(connection: Connection, vm_uuid: str) -> dict[str, Any]:
+    """The columns that a clone keeps of its source, ready to insert."""
+    kept = (
+        VmInstance.description,
+        VmInstance.zone_uuid,
+        VmInstance.image_uuid,
+        VmInstance.instance_offering_uuid,
+        VmInstance.default_l3_network_uuid,
+        VmInstance.platform,
+        VmInstance.architecture,
+        VmInstance.guest_os_type,
+        VmInstance.type,
+        VmInstance.hypervisor_type,
+        VmInstance.cpu_num,
+        VmInstance.cpu_speed,
+        VmInstance.memory_size,
+        VmInstance.allocator_strategy,
+    )
+    row = connection.execute(
+        select_columns(*map(col, kept)).where(col(VmInstance.uuid) == vm_uuid)
+    ).one()
+    return dict(row._mapping) | {"origin": Origin.CLONED}
+
+
+def count_volumes(connection: Connection, vm_uuid: str, *, with_data_volumes: bool) -> int:
+    types = [VolumeType.ROOT, VolumeType.DATA] if with_data_volumes else [VolumeType.ROOT]
+    return len(
+        connection.execute(
+            select_columns(Volume.uuid).where(
+                col(Volume.vm_instance_uuid) == vm_uuid,
+                col(Volume.type).in_(types),
+                col(Volume.is_shareable).is_(False),
+            )
+        ).all()
+    )
+
+
+def load_bases(
+    connection: Connection, base_set_uuid: str, *, with_data_volumes: bool
+) -> list[SourceBase]:
+    """The bases of a Ready set, root first, their rows held FOR SHARE until the grant commits."""
+    query = (
+        select_columns(
+            Base,
+            col(PrimaryStorage.type).label("storage_type"),
+            PrimaryStorage.url,
+            col(Volume.type).label("volume_type"),
+            Volume.device_id,
+            Volume.disk_offering_uuid,
+            Volume.root_image_uuid,
+        )
+        .join(PrimaryStorage, col(PrimaryStorage.uuid) == col(Base.primary_storage_uuid))
+        .join(Volume, col(Volume.uuid) == col(Base.volume_uuid))
+        .where(col(Base.base_set_uuid) == base_set_uuid)
+        .order_by(col(Volume.type) != VolumeType.ROOT, col(Volume.device_id), col(Volume.uuid))
+        .with_for_update(read=True, of=Base)
+    )
+    if not with_data_volumes:
+        query = query.where(col(Volume.type) == VolumeType.ROOT)
+    return [
+        SourceBase(
+            volume_uuid=row.volume_uuid,
+            type=VolumeType(row.volume_type),
+            device_id=row.device_id,
+            disk_offering_uuid=row.disk_offering_uuid,
+            root_image_uuid=row.root_image_uuid,
+            file=BaseFile(
+                uuid=row.uuid,
+                storage=StorageRef(
+                    row.primary_storage_uuid, StorageType(row.storage_type), row.url
+                ),
+                path=row.install_path,
+                format=row.format,
+                virtual_size=row.virtual_size,
+            ),
+            actual_size=row.actual_size or 0,
+        )
+        for row in connection.execute(query).all()
+    ]
