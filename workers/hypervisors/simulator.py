@@ -1,0 +1,53 @@
+"""A simulated host: a small state machine of domains, kept in files that survive a process."""
+
+from app.domain.errors import OperationFailed, VmStartFailed
+from app.domain.plan import ClonePlan, HostRef
+from app.settings import Settings
+from workers.simulation import simulate
+from workers.state_files import StateFiles
+
+
+class SimulatorHypervisor:
+    def __init__(self, host: HostRef, settings: Settings) -> None:
+        folder = settings.home / "simulator" / host.uuid
+        self._settings = settings
+        self._nics = StateFiles(folder / "nics")
+        self._defined = StateFiles(folder / "defined")
+        self._running = StateFiles(folder / "running")
+
+    def attach_nics(self, plan: ClonePlan) -> None:
+        simulate("attach_nics", self._settings)
+        for nic in plan.nics:
+            self._nics.add(nic.uuid)
+
+    def detach_nics(self, plan: ClonePlan) -> None:
+        simulate("detach_nics", self._settings)
+        for nic in plan.nics:
+            self._nics.remove(nic.uuid)
+
+    def define(self, plan: ClonePlan) -> None:
+        simulate("define", self._settings)
+        self._defined.add(plan.vm_uuid)
+
+    def undefine(self, plan: ClonePlan) -> None:
+        """Raises OperationFailed for a running domain: its volumes would go next."""
+        simulate("undefine", self._settings)
+        if self.is_running(plan.vm_uuid):
+            raise OperationFailed(
+                f"vm[uuid:{plan.vm_uuid}] is running on this simulated host: destroy it first"
+            )
+        self._running.remove(plan.vm_uuid)
+        self._defined.remove(plan.vm_uuid)
+
+    def start(self, vm_uuid: str) -> None:
+        simulate("start", self._settings)
+        if vm_uuid not in self._defined:
+            raise VmStartFailed(f"vm[uuid:{vm_uuid}] is not defined on this simulated host")
+        self._running.add(vm_uuid)
+
+    def destroy(self, vm_uuid: str) -> None:
+        simulate("destroy", self._settings)
+        self._running.remove(vm_uuid)
+
+    def is_running(self, vm_uuid: str) -> bool | None:
+        return vm_uuid in self._running if vm_uuid in self._defined else None
