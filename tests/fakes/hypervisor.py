@@ -1,0 +1,51 @@
+"""A host's hypervisor in memory that can be told what to raise, and when."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from app.domain.errors import VmStartFailed
+from app.domain.plan import ClonePlan
+
+
+@dataclass
+class FakeHypervisor:
+    """`domains` maps each defined VM's uuid to whether it runs."""
+
+    domains: dict[str, bool] = field(default_factory=dict)
+    nics: set[str] = field(default_factory=set)
+    calls: list[str] = field(default_factory=list)
+    before: Callable[[str], None] = lambda _: None
+
+    def _called(self, name: str) -> None:
+        self.calls.append(name)
+        self.before(name)
+
+    def attach_nics(self, plan: ClonePlan) -> None:
+        self._called("attach_nics")
+        self.nics |= {nic.uuid for nic in plan.nics}
+
+    def detach_nics(self, plan: ClonePlan) -> None:
+        self._called("detach_nics")
+        self.nics -= {nic.uuid for nic in plan.nics}
+
+    def define(self, plan: ClonePlan) -> None:
+        self._called("define")
+        self.domains.setdefault(plan.vm_uuid, False)
+
+    def undefine(self, plan: ClonePlan) -> None:
+        self._called("undefine")
+        self.domains.pop(plan.vm_uuid, None)
+
+    def start(self, vm_uuid: str) -> None:
+        self._called("start")
+        if vm_uuid not in self.domains:
+            raise VmStartFailed(f"vm[uuid:{vm_uuid}] is not defined")
+        self.domains[vm_uuid] = True
+
+    def destroy(self, vm_uuid: str) -> None:
+        self._called("destroy")
+        if vm_uuid in self.domains:
+            self.domains[vm_uuid] = False
+
+    def is_running(self, vm_uuid: str) -> bool | None:
+        return self.domains.get(vm_uuid)

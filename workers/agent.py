@@ -1,0 +1,212 @@
+"""`vmclone worker`: keeps this machine's Celery workers running and says what they serve.
+
+Twice a second it beats for the hosts it serves, so that the scheduler grants to them, and sends
+the control queue its ticks; every few seconds it looks at their storages. None of that is done by
+the Celery workers themselves: they may be busy with copies for hours.
+"""
+
+import hashlib
+import ipaddress
+import logging
+import socket
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import redis
+
+from app.domain.errors import CloneError
+from app.domain.plan import HypervisorType
+from app.endpoints import broker_url, database_url
+from app.queue import CONTROL_QUEUE, CONTROL_SEEN_KEY, Publisher, TaskName, host_queue, make_celery
+from app.settings import Settings
+from app.store import hosts
+from app.store.hosts import DeclaredHost, SeenStorage, StorageReport
+from app.store.session import Database
+from app.supervisor import Child, Supervisor
+from workers.storage import open_storage
+
+log = logging.getLogger(__name__)
+
+TICK_S = 0.5
+STORAGE_INTERVAL_S = 3.0
+QUEUE_INTERVAL_S = 5.0
+FRESH_S = 15.0  # for so long after a change our Celery worker may still be starting
+STOP_GRACE_S = 45.0
+CONTROL_PROCESSES = 2
+CONTROL_SEEN_S = 5
+
+
+class Agent:
+    """Serves the named hosts, or without names every Simulator host and this machine's own; and
+    the control queue where `control` says so."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        host_names: Sequence[str] = (),
+        control: bool,
+        serve_hosts: bool,
+        processes: int | None,
+    ) -> None:
+        self._settings = settings
+        self._host_names = frozenset(host_names)
+        self._control = control
+        self._serve_hosts = serve_hosts
+        self._processes = processes or settings.worker_processes
+        self._database = Database(database_url(settings), application_name="vmclone agent")
+        self._celery = make_celery(broker_url(settings))
+        self._publisher = Publisher(self._celery)
+        self._redis = redis.Redis.from_url(broker_url(settings), socket_timeout=2)
+        self._machine_id = machine_id()
+        self._name = f"hosts-{self._machine_id[:12]}@{socket.gethostname()}"
+        self._served: frozenset[str] = frozenset()
+        self._told_queues_at_s = 0.0
+        self._changed_at_s = time.monotonic()
+        self._storages = StorageWatch(settings, self._database)
+
+    def run(self) -> int:
+        children = []
+        if self._control:
+            name = f"control@{socket.gethostname()}"
+            children.append(self._child(name, [CONTROL_QUEUE], CONTROL_PROCESSES))
+        if self._serve_hosts:
+            # A queue of its own keeps a worker without any host yet waiting on something.
+            queue = f"agent.{self._machine_id}"
+            children.append(self._child(self._name, [queue], self._processes))
+        with closing(self._database):
+            return Supervisor(children, grace_s=STOP_GRACE_S, together=True).run(
+                tick=self.tick, tick_s=TICK_S
+            )
+
+    def tick(self) -> None:
+        if self._serve_hosts:
+            self._beat_hosts()
+        if self._control:
+            self._redis.set(CONTROL_SEEN_KEY, self._machine_id, ex=CONTROL_SEEN_S)
+            self._publisher.publish(TaskName.SCHEDULE, expires_s=2 * TICK_S)
+            self._publisher.publish(TaskName.SWEEP, expires_s=2 * TICK_S)
+
+    def _child(self, name: str, queues: Sequence[str], processes: int) -> Child:
+        script = Path(sys.executable).with_name("vmclone")
+        argv = [sys.executable, str(script), "worker", "--consume", ",".join(queues)]
+        return Child(name, [*argv, "--name", name, "--processes", str(processes)])
+
+    def _beat_hosts(self) -> None:
+        with self._database.single() as connection:
+            wanted = [h.uuid for h in hosts.declared(connection) if self._is_mine(h)]
+            served = frozenset(hosts.beat(connection, wanted, self._machine_id))
+        for refused in set(wanted) - served - self._served:
+            log.warning("another machine serves this host", extra={"host": refused})
+        self._consume_from(served)
+        self._storages.look(sorted(served))
+
+    def _is_mine(self, host: DeclaredHost) -> bool:
+        if self._host_names:
+            return host.name in self._host_names
+        return host.hypervisor_type is HypervisorType.SIMULATOR or is_local(host.management_ip)
+
+    def _consume_from(self, served: frozenset[str]) -> None:
+        """Tell our Celery worker its queues: at once when they change, and again and again,
+        because a broadcast is lost on a worker that is just starting."""
+        now_s = time.monotonic()
+        if served != self._served:
+            self._changed_at_s = now_s
+        elif now_s - self._told_queues_at_s < self._queue_interval_s(now_s):
+            return
+        for host_uuid in sorted(served):
+            self._celery.control.add_consumer(
+                host_queue(host_uuid), destination=[self._name], reply=False
+            )
+        for host_uuid in sorted(self._served - served):
+            self._celery.control.cancel_consumer(
+                host_queue(host_uuid), destination=[self._name], reply=False
+            )
+        self._served, self._told_queues_at_s = served, now_s
+
+    def _queue_interval_s(self, now_s: float) -> float:
+        return TICK_S if now_s - self._changed_at_s < FRESH_S else QUEUE_INTERVAL_S
+
+
+class StorageWatch:
+    """Looks at the storages of the served hosts in a thread of its own: a dead NFS mount hangs
+    whoever looks at it, and must not silence the hosts."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+        self._thread: threading.Thread | None = None
+        self._looked_at_s = 0.0
+        self._known: frozenset[str] = frozenset()
+
+    def look(self, host_uuids: Sequence[str]) -> None:
+        """Start a look, if none is under way and one is due: at once when the hosts changed."""
+        known, now_s = frozenset(host_uuids), time.monotonic()
+        if self._thread is not None and self._thread.is_alive():
+            return
+        with self._database.single() as connection:
+            seen = hosts.storages_of(connection, list(host_uuids))
+        new = {s.ref.uuid for s in seen if not s.initialized}
+        if not new and known == self._known and now_s - self._looked_at_s < STORAGE_INTERVAL_S:
+            return
+        self._known, self._looked_at_s = known, now_s
+        self._thread = threading.Thread(
+            target=self._look_at, args=(seen,), name="storages", daemon=True
+        )
+        self._thread.start()
+
+    def _look_at(self, seen: Sequence[SeenStorage]) -> None:
+        for storage in seen:
+            try:
+                self._report(storage)
+            except Exception:
+                log.exception("storage report failed", extra={"storage": storage.ref.uuid})
+
+    def _report(self, storage: SeenStorage) -> None:
+        driver = open_storage(storage.ref, self._settings)
+        try:
+            if not storage.initialized:
+                driver.initialize()
+            facts = driver.facts()
+        except CloneError as error:
+            with self._database.single() as connection:
+                hosts.report_fault(connection, storage.ref.uuid, error.details)
+            return
+        report = StorageReport(
+            storage.ref.uuid,
+            facts.total_bytes,
+            facts.free_bytes,
+            facts.file_system_id,
+            facts.reflink,
+        )
+        self._database.run(lambda connection: hosts.report_storage(connection, report))
+
+
+def machine_id() -> str:
+    """This machine's stable name, hashed as machine-id(5) asks."""
+    for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
+        try:
+            content = Path(path).read_text().strip()
+        except OSError:
+            continue
+        if content:
+            return hashlib.sha256(f"vmclone:{content}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"vmclone:{socket.gethostname()}".encode()).hexdigest()[:32]
+
+
+def is_local(address: str) -> bool:
+    """True where the address is one of this machine's: something can be bound to it."""
+    try:
+        family = socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
+    except ValueError:
+        return False
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,63 @@
+"""Writes a job's result once, as it will be sent, when all its items have ended."""
+
+import logging
+from collections.abc import Sequence
+
+from app.domain.errors import (
+    ErrorCode,
+    OperationCanceled,
+    OperationFailed,
+    OperationTimeout,
+)
+from app.domain.states import ItemState, JobOutcome, outcome_of
+from app.store import jobs, vm_views
+from app.store.jobs import EndedItem, Result
+from app.zstack import results
+from workers.context import WorkerContext
+
+log = logging.getLogger(__name__)
+
+# Errors of a whole job, not of a name: with no clone standing the job itself failed.
+_WHOLE = (OperationCanceled.code, OperationTimeout.code)
+
+
+def finish_job(job_uuid: str, worker: WorkerContext) -> None:
+    """Safe to call twice: only a Finishing job is finished, in one transaction."""
+    with worker.database.engine.connect() as connection:
+        ended = jobs.ended_items(connection, job_uuid)
+        if ended is None:
+            return
+        stand = [item.vm_uuid for item in ended.items if item.state is ItemState.SUCCEEDED]
+        inventories = {vm.uuid: vm for vm in vm_views.load_vms(connection, stand)}
+    entries: list[results.Entry] = [
+        inventories[item.vm_uuid]
+        if item.state is ItemState.SUCCEEDED and item.vm_uuid in inventories
+        else item.error or OperationFailed().error_code
+        for item in ended.items
+    ]
+    result = _result(ended.error, ended.items, entries)
+    worker.database.run(lambda connection: jobs.finish(connection, job_uuid, result))
+
+
+def _result(
+    job_error: ErrorCode | None, ended: list[EndedItem], entries: Sequence[results.Entry]
+) -> Result:
+    outcome = outcome_of(
+        total=len(ended),
+        succeeded=sum(item.state is ItemState.SUCCEEDED for item in ended),
+        canceled=sum(item.state is ItemState.CANCELED for item in ended),
+    )
+    error = job_error or _common_error(ended)
+    if error and outcome in {JobOutcome.FAILED, JobOutcome.CANCELED}:
+        return Result(503, results.error_result(error), None, outcome, error)
+    return Result(
+        200, results.clone_result(entries), results.clone_schema(entries), outcome, job_error
+    )
+
+
+def _common_error(ended: list[EndedItem]) -> ErrorCode | None:
+    """Cancel or deadline, where that ended every name."""
+    codes = {item.error.code if item.error else None for item in ended}
+    if len(codes) == 1 and codes <= set(_WHOLE):
+        return ended[0].error
+    return None

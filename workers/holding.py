@@ -1,0 +1,63 @@
+"""How a worker comes to hold an item or a base set: the host's lock first, then the claim."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Protocol, TypeVar
+
+from app.store.items import Flags, LeaseLost
+from workers.context import WorkerContext
+from workers.lease import Lease, boottime_s
+
+log = logging.getLogger(__name__)
+
+
+class Fenced(Protocol):
+    @property
+    def fence(self) -> int: ...
+
+
+C = TypeVar("C", bound=Fenced)
+
+
+@contextmanager
+def holding(
+    uuid: str,
+    worker: WorkerContext,
+    *,
+    claim: Callable[[], C | None],
+    beat: Callable[[C, int], Flags | None],
+) -> Iterator[tuple[C, Lease] | None]:
+    """The claim with its lease, which beats until the end of the block; None where there is
+    nothing to claim. LeaseLost ends the block quietly: whoever has it now goes on.
+
+    With the lock in hand before the claim nothing is between the two. Where somebody else has the
+    lock, the claim tells whether he may keep it; if not he is killed, and the fence is read again
+    once the lock is held.
+    """
+    lock = worker.lock(uuid)
+    first = lock.try_acquire()
+    try:
+        claimed_at_s = boottime_s()
+        claimed = claim()
+        if claimed is None:
+            yield None
+            return
+        if not first:
+            lock.wrest(claimed.fence)
+        lock.note(claimed.fence)
+        lease = Lease(
+            lambda bytes_done: beat(claimed, bytes_done),
+            lease_s=worker.settings.lease_s,
+            claimed_at_s=claimed_at_s,
+            lock_descriptor=lock.descriptor,
+        )
+        if not first:
+            lease.extend()
+        worker.heart.hold(lease)
+        yield claimed, lease
+    except LeaseLost:
+        log.info("somebody else has it now", extra={"held": uuid})
+    finally:
+        worker.heart.release()
+        lock.release()

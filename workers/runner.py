@@ -1,0 +1,210 @@
+"""Runs one item: the next step, its record, then retry or rollback.
+
+The order of events is the rule: the host's lock, then the claim, then each step and its record.
+Whoever loses the lease touches nothing more; whoever finds the item next skips the recorded steps
+and does the others again.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+
+import orjson
+
+from app.domain.errors import (
+    CloneError,
+    InternalError,
+    OperationCanceled,
+    OperationFailed,
+    TooManyAttempts,
+    TooManyLapses,
+)
+from app.domain.plan import CloneMethod, CloneStrategy
+from app.domain.retry import MAX_LAPSES, retry_delay_s, stranded_delay_s
+from app.domain.states import ItemState, WaitReason
+from app.domain.steps import StepName
+from app.queue import TaskName
+from app.store import bases, items, jobs
+from app.store.items import Claim, LeaseLost, StepRecord
+from app.store.models import VmState
+from workers.context import StepContext, WorkerContext
+from workers.holding import holding
+from workers.lease import Draining, Lease
+from workers.recipe import steps_for
+from workers.steps.base import Step
+
+log = logging.getLogger(__name__)
+
+
+def run_item(item_uuid: str, worker: WorkerContext) -> None:
+    """Take the item as far as it goes now. Safe to call twice, late, or for somebody else's."""
+    held = holding(
+        item_uuid,
+        worker,
+        claim=lambda: items.claim(
+            worker.database, item_uuid, owner=worker.name, lease_s=worker.settings.lease_s
+        ),
+        beat=lambda claim, bytes_done: items.beat(
+            worker.beats, claim, lease_s=worker.settings.lease_s, bytes_done=bytes_done
+        ),
+    )
+    with held as mine:
+        if mine is not None:
+            ItemRun(*mine, worker).go()
+
+
+class ItemRun:
+    """One claim of an item."""
+
+    def __init__(self, claim: Claim, lease: Lease, worker: WorkerContext) -> None:
+        self._claim = claim
+        self._lease = lease
+        self._worker = worker
+        self._ctx = StepContext(
+            claim.plan,
+            worker,
+            lease,
+            take_base=lambda volume: bases.hand_over(worker.database, claim, volume),
+        )
+
+    def go(self) -> None:
+        claim = self._claim
+        if claim.state is ItemState.ROLLING_BACK:
+            self._take_back(claim.step, claim.ends_as or ItemState.FAILED)
+        elif claim.lapses > MAX_LAPSES:
+            self._roll_back(claim.step, TooManyLapses())
+        else:
+            self._run_steps(steps_for(claim.plan.steps))
+
+    def _run_steps(self, steps: Sequence[Step]) -> None:
+        facts = [dict(self._claim.done.get(step.name, {})) for step in steps]
+        for number, step in enumerate(steps):
+            if step.name in self._claim.done:
+                continue
+            try:
+                self._lease.checkpoint()
+                self._lease.begin_step()
+                began_s = time.monotonic()
+                result = step.do(self._claim.plan, self._ctx)
+            except Draining:
+                items.hand_back(self._worker.database, self._claim)
+                return
+            except LeaseLost:
+                raise
+            except Exception as error:
+                self._failed(step.name, error)
+                return
+            facts[number] = result.facts
+            record = StepRecord(
+                step=step.name,
+                elapsed_s=time.monotonic() - began_s,
+                bytes_done=self._lease.bytes_done,
+                facts=orjson.dumps(result.facts).decode(),
+            )
+            if step is steps[-1]:
+                self._succeed(record, [v for f in facts for v in f.get("volumes", ())])
+            else:
+                items.record_step(
+                    self._worker.database,
+                    self._claim,
+                    record,
+                    next_step=steps[number + 1].name,
+                    cdroms=result.cdroms,
+                    tags=result.tags,
+                )
+
+    def _succeed(self, record: StepRecord, volumes: list[dict[str, object]]) -> None:
+        plan = self._claim.plan
+        starts = plan.strategy is CloneStrategy.INSTANT_START
+        root = next((v for v in volumes if v["uuid"] == plan.root_volume.uuid), None)
+        complete = items.succeed(
+            self._worker.database,
+            self._claim,
+            record,
+            vm_state=VmState.RUNNING if starts else VmState.STOPPED,
+            method=str(root["method"]) if root else CloneMethod.AUTO,
+            volumes=orjson.dumps(volumes).decode(),
+        )
+        self._ended(complete)
+
+    def _failed(self, step: StepName, error: Exception) -> None:
+        """A step raised: again later if it may pass, otherwise taken back."""
+        if not isinstance(error, CloneError):
+            log.exception(
+                "step failed unexpectedly",
+                extra={"item_id": self._claim.item_uuid, "step": step},
+            )
+            error = InternalError()
+        delay_s = retry_delay_s(self._claim.attempts, self._worker.rng)
+        if error.retryable and delay_s is not None:
+            items.retry_later(
+                self._worker.database,
+                self._claim,
+                error,
+                delay_s=delay_s,
+                reason=WaitReason.RETRY,
+            )
+        elif error.retryable:
+            self._roll_back(step, TooManyAttempts(error.details, cause=error))
+        else:
+            self._roll_back(step, error)
+
+    def _roll_back(self, step: StepName, error: CloneError) -> None:
+        canceled = isinstance(error, OperationCanceled)
+        ends_as = ItemState.CANCELED if canceled else ItemState.FAILED
+        if not canceled:
+            error = OperationFailed(
+                f"unable to create vm[name:{self._claim.plan.vm_name}]: {error.details}",
+                cause=error,
+                step=step,
+            )
+        items.begin_rollback(self._worker.database, self._claim, step, ends_as, error)
+        self._take_back(step, ends_as)
+
+    def _take_back(self, failed: StepName, ends_as: ItemState) -> None:
+        """Undo from the failed step backwards, past a failing undo, except that volumes stay
+        until everything that may have them open is proved gone."""
+        self._lease.begin_undo()
+        order = tuple(StepName)
+        begun = [
+            step
+            for step in steps_for(self._claim.plan.steps)
+            if order.index(step.name) <= order.index(failed)
+        ]
+        failures: list[str] = []
+        for step in reversed(begun):
+            if failures and step.removes_volumes:
+                continue
+            try:
+                self._lease.checkpoint()
+                step.undo(self._claim.plan, self._ctx)
+                items.record_undo(self._worker.database, self._claim, step.name)
+            except Draining:
+                items.hand_back_rollback(self._worker.database, self._claim)
+                return
+            except LeaseLost:
+                raise
+            except Exception as error:
+                log.exception(
+                    "undo failed",
+                    extra={"item_id": self._claim.item_uuid, "step": step.name},
+                )
+                failures.append(f"{step.name}: {getattr(error, 'details', 'internal error')}")
+        if failures:
+            delay_s = stranded_delay_s(self._claim.lapses + 1, self._worker.rng)
+            self._ended(
+                items.strand(self._worker.database, self._claim, delay_s=delay_s, failures=failures)
+            )
+        else:
+            self._ended(items.end_rolled_back(self._worker.database, self._claim, ends_as))
+
+    def _ended(self, complete: bool) -> None:
+        """The item is at rest. What is published here the sweeper would publish later."""
+        publish_end(self._worker, self._claim.job_uuid, complete)
+
+
+def publish_end(worker: WorkerContext, job_uuid: str, complete: bool) -> None:
+    """A slot is free; the last item of a job sends it to its finish."""
+    if complete and worker.database.run(lambda c: jobs.begin_finishing(c, job_uuid)):
+        worker.publish(TaskName.FINISH, job_uuid)
+    worker.wake_scheduler()

@@ -1,0 +1,349 @@
+"""Grants: who is next, on which host, with everything reserved, in batches under one lock.
+
+One transaction reads the world, decides, and writes items, VMs, volumes, NICs, addresses and
+reservations together; granted items are published to their hosts after it has committed.
+"""
+
+import logging
+import random
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import Connection
+
+from app.domain.errors import CloneError, OperationFailed
+from app.domain.fairness import divide
+from app.domain.plan import CloneStrategy
+from app.domain.spec import CloneSpec
+from app.domain.states import BaseSetState, ItemState, WaitReason
+from app.domain.steps import StepName
+from app.queue import Publisher, TaskName, host_queue
+from app.settings import Settings
+from app.store import bases, capacity, grants, items, jobs, sources, world
+from app.store.capacity import Holding
+from app.store.codec import plan_to_json
+from app.store.grants import GrantRows, SchedulableJob
+from app.store.models import NicState, Origin, ReservationKind, VmState, VolumeStatus
+from app.store.session import Database
+from workers.planning import Grant, JobPlanner, ThinShare, WaitingItem
+
+log = logging.getLogger(__name__)
+
+BATCH = 200
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one batch leaves to publish."""
+
+    granted: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    wanted_bases: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    finishing: list[str] = field(default_factory=list)
+    more: bool = False  # the batch was full: there may be more to grant at once
+
+    def publish(self, publisher: Publisher) -> None:
+        for host_uuid, uuids in self.granted.items():
+            publisher.publish(TaskName.CLONE_VM, *uuids, queue=host_queue(host_uuid))
+        for host_uuid, uuids in self.wanted_bases.items():
+            publisher.publish(TaskName.PREPARE_BASE, *uuids, queue=host_queue(host_uuid))
+        if self.finishing:
+            publisher.publish(TaskName.FINISH, *self.finishing)
+
+
+class Scheduler:
+    def __init__(
+        self, database: Database, publisher: Publisher, settings: Settings, rng: random.Random
+    ) -> None:
+        self._database = database
+        self._publisher = publisher
+        self._settings = settings
+        self._rng = rng
+
+    def run(self) -> int:
+        """Grant until nothing more can be granted now; how many items were."""
+        granted = 0
+        while True:
+            outcome = self._database.run(self._batch)
+            outcome.publish(self._publisher)
+            granted += sum(map(len, outcome.granted.values()))
+            if not outcome.more:
+                return granted
+
+    def _batch(self, connection: Connection) -> Outcome:
+        outcome = Outcome()
+        if not grants.try_lock(connection):
+            return outcome
+        waiting = grants.waiting_jobs(connection, per_job=BATCH)
+        grantable = [job for job in waiting if self._is_grantable(connection, job, outcome)]
+        if not grantable:
+            return outcome
+        view = world.load(
+            connection,
+            default_slots=self._settings.host_slots,
+            keep_free=self._settings.storage_keep_free,
+        )
+        by_uuid = {job.job.uuid: job for job in grantable}
+        budget = self._budget(connection, grantable, view)
+        if not budget:
+            return outcome
+        wanted = world.needs(
+            connection,
+            {job.vm_uuid for job in grantable},
+            (pair for job in grantable for pair in job.spec.static_ips),
+            budget,
+        )
+        view.l3_networks = {
+            uuid: world.load_network(connection, uuid, need, self._rng)
+            for uuid, need in wanted.items()
+        }
+        open_items, weights = grants.shares(connection)
+        made: list[tuple[JobPlanner, Grant]] = []
+        for job_uuid, number in divide([j.job for j in grantable], open_items, weights, budget):
+            made += self._grant_job(connection, by_uuid[job_uuid], number, view, outcome)
+        self._write(connection, made)
+        for _, grant in made:
+            outcome.granted[grant.host.uuid].append(grant.item.uuid)
+        outcome.more = outcome.more or len(made) == BATCH
+        return outcome
+
+    def _budget(
+        self, connection: Connection, jobs_: Sequence[SchedulableJob], view: world.World
+    ) -> int:
+        """How many items this batch may take; without any slot the jobs say what they wait for."""
+        if not all(job.needs_base for job in jobs_):
+            return BATCH
+        connected = [c for c in view.candidates if c.connected]
+        slots = sum(max(0, c.free_slots) for c in connected)
+        if slots == 0:
+            reason = WaitReason.HOST_SLOTS if connected else WaitReason.HOST_LOST
+            grants.set_wait_reason(connection, [job.job.uuid for job in jobs_], reason)
+        return min(BATCH, slots)
+
+    def _is_grantable(self, connection: Connection, job: SchedulableJob, outcome: Outcome) -> bool:
+        """True once the job's base is Ready; until then it is asked for, waited for, or its
+        failure ends the job's names."""
+        if not job.needs_base or job.base_state is BaseSetState.READY:
+            return True
+        if job.base_state is BaseSetState.FAILED:
+            self._fail_all(connection, job, outcome)
+            return False
+        if job.base_set_uuid is None:
+            asked = bases.ask(connection, job.job.uuid)
+            if asked:
+                outcome.wanted_bases[bases.host_of(connection, asked)].append(asked)
+        grants.set_wait_reason(connection, [job.job.uuid], job.base_wait or WaitReason.BASE)
+        return False
+
+    def _fail_all(self, connection: Connection, job: SchedulableJob, outcome: Outcome) -> None:
+        assert job.base_error is not None
+        ended = items.end_waiting(
+            connection, job.job.uuid, to=ItemState.FAILED, error=job.base_error
+        )
+        jobs.note_error(connection, job.job.uuid, job.base_error)
+        if items.count_ends(connection, job.job.uuid, ItemState.FAILED, ended) and (
+            jobs.begin_finishing(connection, job.job.uuid)
+        ):
+            outcome.finishing.append(job.job.uuid)
+
+    def _grant_job(
+        self,
+        connection: Connection,
+        job: SchedulableJob,
+        number: int,
+        view: world.World,
+        outcome: Outcome,
+    ) -> list[tuple[JobPlanner, Grant]]:
+        source = sources.load(connection, job.vm_uuid)
+        if source is None:
+            raise AssertionError(f"source of job {job.job.uuid} is gone")
+        taken = [WaitingItem(*row) for row in grants.take_waiting(connection, job.job.uuid, number)]
+        if job.spec.strategy is CloneStrategy.JUST_CREATE:
+            self._create_records(connection, job, source, taken, outcome)
+            return []
+        assert job.base_set_uuid is not None
+        planner = JobPlanner(
+            job_uuid=job.job.uuid,
+            account_uuid=job.job.account_uuid,
+            spec=job.spec,
+            source=source,
+            bases=sources.load_bases(
+                connection, job.base_set_uuid, with_data_volumes=job.spec.with_data_volumes
+            ),
+            world=view,
+            thin=ThinShare(self._settings.thin_share, self._settings.thin_minimum_bytes),
+        )
+        return self._plan_items(connection, job, planner, taken, outcome)
+
+    def _plan_items(
+        self,
+        connection: Connection,
+        job: SchedulableJob,
+        planner: JobPlanner,
+        taken: Sequence[WaitingItem],
+        outcome: Outcome,
+    ) -> list[tuple[JobPlanner, Grant]]:
+        macs = grants.free_macs(
+            connection, len(taken) * max(1, len(planner.source.nics)), self._rng
+        )
+        ids = grants.internal_ids(connection, len(taken))
+        made: list[tuple[JobPlanner, Grant]] = []
+        failures: dict[str, CloneError] = {}
+        reason = None
+        for item, internal_id in zip(taken, ids, strict=True):
+            try:
+                grant = planner.plan(item, macs, internal_id)
+            except CloneError as error:
+                failures[item.uuid] = OperationFailed(
+                    f"unable to create vm[name:{item.name}]: {error.details}", cause=error
+                )
+                continue
+            if isinstance(grant, WaitReason):
+                reason = grant
+                break
+            made.append((planner, grant))
+        grants.set_wait_reason(connection, [job.job.uuid], reason or WaitReason.HOST_SLOTS)
+        if (
+            failures
+            and items.fail_waiting(connection, job.job.uuid, failures)
+            and jobs.begin_finishing(connection, job.job.uuid)
+        ):
+            outcome.finishing.append(job.job.uuid)
+        return made
+
+    def _create_records(
+        self,
+        connection: Connection,
+        job: SchedulableJob,
+        source: sources.SourceVm,
+        taken: Sequence[WaitingItem],
+        outcome: Outcome,
+    ) -> None:
+        rows = sources.row_to_clone(connection, source.uuid)
+        vms = [
+            rows
+            | {
+                "uuid": item.vm_uuid,
+                "name": item.name,
+                "account_uuid": job.job.account_uuid,
+                "state": VmState.CREATED,
+            }
+            | _description(job.spec)
+            for item in taken
+        ]
+        grants.create_records(connection, job.job.uuid, taken, vms)
+        if items.count_ends(connection, job.job.uuid, ItemState.SUCCEEDED, len(taken)) and (
+            jobs.begin_finishing(connection, job.job.uuid)
+        ):
+            outcome.finishing.append(job.job.uuid)
+        outcome.more = bool(taken)
+
+    def _write(self, connection: Connection, made: Sequence[tuple[JobPlanner, Grant]]) -> None:
+        if not made:
+            return
+        rows = GrantRows()
+        holdings: list[Holding] = []
+        templates: dict[str, dict[str, Any]] = {}
+        for planner, grant in made:
+            source_uuid = planner.source.uuid
+            if source_uuid not in templates:
+                templates[source_uuid] = sources.row_to_clone(connection, source_uuid)
+            _add_rows(rows, planner, grant, templates[source_uuid])
+            holdings += _holdings(grant)
+        grants.write(connection, rows, worker="scheduler")
+        capacity.reserve(connection, holdings)
+
+
+def _description(spec: CloneSpec) -> dict[str, Any]:
+    return {} if spec.description is None else {"description": spec.description}
+
+
+def _holdings(grant: Grant) -> Iterator[Holding]:
+    plan = grant.plan
+    if grant.holds_host:
+        yield Holding(ReservationKind.CPU, plan.host.uuid, plan.vm_uuid, plan.cpu_num)
+        yield Holding(ReservationKind.MEMORY, plan.host.uuid, plan.vm_uuid, plan.memory_size)
+    for volume, amount in zip(plan.volumes, grant.storage_bytes, strict=True):
+        yield Holding(ReservationKind.STORAGE, volume.storage.uuid, volume.uuid, amount)
+
+
+def _add_rows(rows: GrantRows, planner: JobPlanner, grant: Grant, template: dict[str, Any]) -> None:
+    plan, account_uuid = grant.plan, planner.account_uuid
+    starts = plan.strategy is CloneStrategy.INSTANT_START
+    rows.vms.append(
+        template
+        | {
+            "uuid": plan.vm_uuid,
+            "internal_id": grant.internal_id,
+            "name": plan.vm_name,
+            "account_uuid": account_uuid,
+            "cluster_uuid": grant.host.cluster_uuid,
+            "host_uuid": plan.host.uuid if starts else None,
+            "last_host_uuid": None,
+            "root_volume_uuid": plan.root_volume.uuid,
+            "state": VmState.STARTING if starts else VmState.CREATED,
+        }
+        | _description(planner.spec)
+    )
+    for base, volume in zip(planner.bases, plan.volumes, strict=True):
+        root = volume is plan.root_volume
+        rows.volumes.append(
+            {
+                "uuid": volume.uuid,
+                "name": f"{'ROOT' if root else 'DATA'}-for-{plan.vm_name}",
+                "description": f"Root volume for VM[uuid:{plan.vm_uuid}]"
+                if root
+                else f"DataVolume-{plan.vm_uuid}",
+                "account_uuid": account_uuid,
+                "vm_instance_uuid": plan.vm_uuid,
+                "primary_storage_uuid": volume.storage.uuid,
+                "disk_offering_uuid": base.disk_offering_uuid,
+                "root_image_uuid": base.root_image_uuid,
+                "install_path": volume.path,
+                "type": volume.type,
+                "format": volume.format,
+                "size": volume.size,
+                "device_id": volume.device_id,
+                "status": VolumeStatus.CREATING,
+                "origin": Origin.CLONED,
+                "method": volume.method,
+                "base_uuid": volume.base.uuid,
+            }
+        )
+    for address in grant.addresses:
+        nic = address.nic
+        rows.nics.append(
+            {
+                "uuid": nic.uuid,
+                "vm_instance_uuid": plan.vm_uuid,
+                "l3_network_uuid": nic.l3_network_uuid,
+                "mac": nic.mac,
+                "internal_name": nic.internal_name,
+                "device_id": nic.device_id,
+                "driver_type": nic.driver_type,
+                "state": NicState.ENABLE,
+            }
+        )
+        rows.used_ips.append(
+            {
+                "uuid": uuid4().hex,
+                "ip_range_uuid": address.free[0].uuid,
+                "l3_network_uuid": nic.l3_network_uuid,
+                "vm_nic_uuid": nic.uuid,
+                "ip": nic.ip,
+                "ip_in_long": address.free[1],
+                "netmask": nic.netmask,
+                "gateway": nic.gateway,
+            }
+        )
+    rows.items.append(
+        {
+            "uuid": grant.item.uuid,
+            "host_uuid": plan.host.uuid,
+            "plan": plan_to_json(plan),
+            "step": StepName.ALLOCATE_HOST,
+            "bytes_total": grant.bytes_total,
+        }
+    )

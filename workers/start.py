@@ -1,0 +1,157 @@
+"""Judges an accepted job against the inventory, in one transaction that holds its row.
+
+A refusal ends the job with ZStack's ErrorCode; otherwise its items are written, with every uuid
+they will need, and a base set is asked for.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from app.domain.errors import (
+    CloneError,
+    InvalidArgument,
+    OperationFailed,
+    PermissionDenied,
+    ResourceNotFound,
+    VmStateNotAllowed,
+)
+from app.domain.plan import CloneStrategy
+from app.domain.request import CloneRequest, parse_clone_request
+from app.domain.spec import CloneSpec, VolumeWish
+from app.queue import TaskName, host_queue
+from app.store import bases, jobs, lookups, sources
+from app.store.codec import spec_to_json
+from app.store.jobs import Minted
+from app.store.models import VmState
+from app.store.sources import SourceVm
+from app.zstack import results
+from workers.context import WorkerContext
+
+CLONEABLE = (VmState.RUNNING, VmState.STOPPED, VmState.PAUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    base_set_uuid: str | None = None
+    host_uuid: str | None = None
+
+
+def start_job(job_uuid: str, worker: WorkerContext) -> None:
+    """Safe to call twice: only an Accepted job is judged, by whoever holds its row."""
+    judged = worker.database.run(lambda connection: _judge(connection, job_uuid))
+    if judged is None:
+        return
+    if judged.base_set_uuid and judged.host_uuid:
+        worker.publish(
+            TaskName.PREPARE_BASE, judged.base_set_uuid, queue=host_queue(judged.host_uuid)
+        )
+    worker.publish(TaskName.SCHEDULE)
+
+
+def _judge(connection: Connection, job_uuid: str) -> Judged | None:
+    job = jobs.lock_accepted(connection, job_uuid)
+    if job is None:
+        return None
+    try:
+        request = parse_clone_request(job.request)
+        source = _source(connection, job.vm_instance_uuid, job.account_uuid)
+        _check_references(connection, request)
+        spec = _spec(request)
+        volumes = sources.count_volumes(
+            connection, source.uuid, with_data_volumes=spec.with_data_volumes
+        )
+        if volumes == 0:
+            raise OperationFailed(
+                f"vm[uuid:{source.uuid}] has no root volume; nothing can be cloned from it"
+            )
+    except CloneError as error:
+        jobs.refuse(connection, job_uuid, error.error_code, results.error_result(error.error_code))
+        return Judged()
+    jobs.begin(
+        connection,
+        job_uuid,
+        names=request.names,
+        minted=Minted(volumes=volumes, nics=len(source.nics)),
+        spec=spec_to_json(spec),
+        ignored=request.ignored,
+    )
+    if spec.strategy is CloneStrategy.JUST_CREATE:
+        return Judged()
+    base_set = bases.ask(connection, job_uuid)
+    return Judged(base_set, bases.host_of(connection, base_set) if base_set else None)
+
+
+def _source(connection: Connection, vm_uuid: str, account_uuid: str) -> SourceVm:
+    source = sources.load(connection, vm_uuid)
+    if source is None:
+        raise ResourceNotFound(
+            f"invalid field[vmInstanceUuid], resource[uuid:{vm_uuid}, type:VmInstanceVO] not found"
+        )
+    if not lookups.may_use(connection, account_uuid, source.account_uuid):
+        raise PermissionDenied(
+            f"vm[uuid:{vm_uuid}] belongs to another account; sign in as its owner or as admin"
+        )
+    if source.state not in CLONEABLE:
+        allowed = ", ".join(CLONEABLE)
+        raise OperationFailed(
+            f"vm[uuid:{vm_uuid}] cannot be cloned in its state",
+            cause=VmStateNotAllowed(
+                f"current vm instance state[{source.state}] doesn't allow to proceed "
+                f"message[APICloneVmInstanceMsg], allowed states are [{allowed}]"
+            ),
+        )
+    return source
+
+
+def _check_references(connection: Connection, request: CloneRequest) -> None:
+    for field, uuid, kind in _references(request):
+        if not lookups.exists(connection, kind, uuid):
+            raise ResourceNotFound(
+                f"invalid field[{field}], resource[uuid:{uuid}, type:{kind}] not found"
+            )
+    for l3_uuid, ip in request.static_ips:
+        if not lookups.in_range(connection, l3_uuid, ip):
+            raise InvalidArgument(
+                f"IP[{ip}] of system tag[staticIp::{l3_uuid}::{ip}] is in no range of the network"
+            )
+
+
+def _references(request: CloneRequest) -> Iterator[tuple[str, str, str]]:
+    optional = (
+        ("clusterUuid", request.cluster_uuid, "ClusterVO"),
+        ("hostUuid", request.host_uuid, "HostVO"),
+        (
+            "primaryStorageUuidForRootVolume",
+            request.primary_storage_for_root,
+            "PrimaryStorageVO",
+        ),
+        (
+            "primaryStorageUuidForDataVolume",
+            request.primary_storage_for_data,
+            "PrimaryStorageVO",
+        ),
+    )
+    yield from ((field, uuid, kind) for field, uuid, kind in optional if uuid)
+    yield from (("systemTags", l3_uuid, "L3NetworkVO") for l3_uuid, _ in request.static_ips)
+
+
+def _spec(request: CloneRequest) -> CloneSpec:
+    return CloneSpec(
+        strategy=request.strategy,
+        with_data_volumes=request.with_data_volumes,
+        root=VolumeWish(
+            request.root_mode, request.primary_storage_for_root, request.root_volume_system_tags
+        ),
+        data=VolumeWish(
+            request.data_mode, request.primary_storage_for_data, request.data_volume_system_tags
+        ),
+        cluster_uuid=request.cluster_uuid,
+        host_uuid=request.host_uuid,
+        description=request.description,
+        static_ips=request.static_ips,
+        cdroms=request.cdroms,
+        system_tags=request.system_tags,
+        user_tags=request.user_tags,
+    )

@@ -1,0 +1,55 @@
+"""Finds due work that nobody has in hand and publishes it again: engine's answer to every lost
+message and dead process. Its whole list is `sweep`, in order."""
+
+import logging
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+
+from app.queue import CONTROL_QUEUE, TaskName, host_queue
+from app.store import bases, due
+from app.store.hosts import SEEN_WITHIN_S
+from workers.context import WorkerContext
+
+log = logging.getLogger(__name__)
+
+REFUSED_RETENTION_S = 3600.0
+
+
+def sweep(worker: WorkerContext) -> None:
+    """One pass. Each line is a transaction of its own, and publishes after its commit."""
+    settings = worker.settings
+    run = worker.database.run
+    steal = run(lambda c: due.begin_pass(c, lease_s=settings.lease_s))
+    if steal is None:
+        return  # another sweeper is at it
+    _publish(worker, TaskName.START, run(due.accepted_jobs))
+    _publish_to_hosts(worker, TaskName.PREPARE_BASE, lambda c: due.base_sets(c, steal=steal))
+    run(lambda c: due.take_back_unclaimed(c, host_silent_s=2 * SEEN_WITHIN_S))
+    _publish_to_hosts(worker, TaskName.CLONE_VM, due.stranded_items)
+    _publish_to_hosts(worker, TaskName.CLONE_VM, lambda c: due.open_items(c, steal=steal))
+    run(due.end_overdue)
+    run(due.complete_jobs)
+    _publish(worker, TaskName.FINISH, run(due.finishing_jobs))
+    run(lambda c: bases.mark_unused(c, grace_s=settings.base_grace_s))
+    _publish_to_hosts(worker, TaskName.REMOVE_BASE, due.removable_base_sets)
+    run(
+        lambda c: due.expired_jobs(
+            c, retention_s=settings.job_retention_s, refused_s=REFUSED_RETENTION_S
+        )
+    )
+    run(due.expired_sessions)
+
+
+def _publish(worker: WorkerContext, task: TaskName, uuids: list[str]) -> None:
+    if uuids:
+        log.info("publishing due work", extra={"task": task, "count": len(uuids)})
+        worker.publish(task, *uuids, queue=CONTROL_QUEUE)
+
+
+def _publish_to_hosts(
+    worker: WorkerContext, task: TaskName, find: Callable[[Connection], due.ByHost]
+) -> None:
+    for host_uuid, uuids in worker.database.run(find).items():
+        log.info("publishing due work", extra={"task": task, "count": len(uuids)})
+        worker.publish(task, *uuids, queue=host_queue(host_uuid))
