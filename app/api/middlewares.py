@@ -1,0 +1,95 @@
+"""Errors and compression, once for all handlers."""
+
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from aiohttp.web_response import ContentCoding
+
+from app.api import responses
+from app.api.bodies import TooLarge
+from app.api.paths import api_path
+from app.domain.errors import (
+    CloneError,
+    InternalError,
+    PermissionDenied,
+    ResourceNotFound,
+    SessionInvalid,
+)
+from app.zstack.forms import BadRequest
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+OWN_PREFIX = "/api/v1/"
+COMPRESS_FROM_BYTES = 1024
+_OWN_STATUS = {SessionInvalid: 401, PermissionDenied: 403, ResourceNotFound: 404}
+# ZStack's words for a method that a path does not have.
+_KIND = {"POST": "creational", "GET": "query", "DELETE": "delete", "PUT": "action"}
+
+
+@web.middleware
+async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Every failure in the shape of the surface that was called."""
+    own = request.path.startswith(OWN_PREFIX)
+    try:
+        return await handler(request)
+    except BadRequest as error:
+        return _refused(400, "Bad Request", str(error), own=own)
+    except (TooLarge, web.HTTPRequestEntityTooLarge) as error:
+        text = str(error) if isinstance(error, TooLarge) else "the body is too large"
+        return _refused(413, "Content Too Large", text, own=own)
+    except CloneError as error:
+        return _failed(error, own=own)
+    except web.HTTPMethodNotAllowed as error:
+        return _method_not_allowed(request, error, own=own)
+    except web.HTTPNotFound:
+        return _refused(404, "Not Found", f"no api mapping to {api_path(request)}", own=own)
+    except web.HTTPException:
+        raise
+    except Exception:
+        log.exception("request failed", extra={"method": request.method, "path": request.path})
+        return _failed(InternalError(), own=own)
+
+
+def _refused(status: int, title: str, text: str, *, own: bool) -> web.Response:
+    if own:
+        return responses.problem(status, title, text)
+    return responses.plain_text(text, status=status)
+
+
+def _failed(error: CloneError, *, own: bool) -> web.Response:
+    if not own:
+        return responses.zstack_error(error)
+    status = _OWN_STATUS.get(type(error), 500 if isinstance(error, InternalError) else 400)
+    return responses.problem(status, error.description, error.details, code=error.code)
+
+
+def _method_not_allowed(
+    request: web.Request, error: web.HTTPMethodNotAllowed, *, own: bool
+) -> web.Response:
+    kind = _KIND.get(request.method)
+    if "/api-jobs/" in request.path:
+        text = "only GET method is allowed for querying job status"
+        return responses.plain_text(text, status=405)
+    if own or kind is None:
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return _refused(405, "Method Not Allowed", f"this path allows {allowed}", own=own)
+    return responses.plain_text(
+        f"No {kind} API found for the path[{api_path(request)}]", status=400
+    )
+
+
+@web.middleware
+async def compression(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Only for who names gzip: Go's client sends `*` and cannot decompress."""
+    response = await handler(request)
+    if (
+        isinstance(response, web.Response)
+        and isinstance(response.body, bytes)
+        and len(response.body) >= COMPRESS_FROM_BYTES
+        and "gzip" in request.headers.get("Accept-Encoding", "")
+    ):
+        response.enable_compression(ContentCoding.gzip)
+    return response

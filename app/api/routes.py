@@ -1,0 +1,54 @@
+"""Every path, and who answers it."""
+
+import re
+
+from aiohttp import web
+
+from app.api.api_jobs import poll_job
+from app.api.clone_jobs import get_clone_job, list_items
+from app.api.health import healthz, readyz
+from app.api.sessions import log_in_by_account, log_in_by_user, log_out, validate
+from app.api.submissions import submit_action
+from app.api.vm_instances import get_vm_instance, query_vm_instances
+
+_UUID = "{uuid:[^/{}\x00]+}"  # PostgreSQL has no NUL
+
+# Below /zstack/v1 and /v1, which clients use according to their context path.
+ZSTACK = [
+    web.put("/accounts/login", log_in_by_account),
+    web.put("/accounts/users/login", log_in_by_user),
+    web.delete("/accounts/sessions/{uuid}", log_out),
+    web.get("/accounts/sessions/{uuid}/valid", validate, allow_head=False),
+    web.get("/vm-instances", query_vm_instances, allow_head=False),
+    web.get("/vm-instances/{uuid}", get_vm_instance, allow_head=False),
+    web.put("/vm-instances/{uuid}/actions", submit_action),
+    web.get("/api-jobs/{uuid}", poll_job, allow_head=False),
+]
+OWN = [
+    web.get(f"/api/v1/clone-jobs/{_UUID}", get_clone_job),
+    web.get(f"/api/v1/clone-jobs/{_UUID}/items", list_items),
+    web.get("/healthz", healthz),
+    web.get("/readyz", readyz),
+]
+
+
+def routes() -> list[web.RouteDef]:
+    table = list(OWN)
+    for prefix in ("/zstack/v1", "/v1"):
+        table += [_below(prefix, route) for route in ZSTACK]
+    # Java's client with the context path "/zstack" sends //zstack/v1/…: repeated slashes are one.
+    table += [_tolerant(route) for route in table if route.path.startswith(("/zstack", "/v1"))]
+    return table
+
+
+def _below(prefix: str, route: web.RouteDef) -> web.RouteDef:
+    path = (prefix + route.path).replace("{uuid}", _UUID)
+    return web.RouteDef(route.method, path, route.handler, route.kwargs)
+
+
+def _tolerant(route: web.RouteDef) -> web.RouteDef:
+    parts = re.split(r"/(?![^{]*\})", route.path.lstrip("/"))
+    path = "/{slash0:/*}" + "".join(
+        f"{{slash{number}:/+}}{part}" if number else part for number, part in enumerate(parts)
+    )
+    return web.RouteDef(route.method, path, route.handler, route.kwargs)

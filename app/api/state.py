@@ -1,0 +1,50 @@
+"""What the handlers share, under typed keys of the application."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import asyncpg
+import redis.asyncio
+from aiohttp import web
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.api.limits import Limiter
+from app.api.publisher import PublisherThread
+from app.settings import Settings
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class ApiState:
+    settings: Settings
+    pool: asyncpg.Pool
+    engine: AsyncEngine
+    publisher: PublisherThread
+    broker: redis.asyncio.Redis
+    hashing: ThreadPoolExecutor  # passwords: slow on purpose, so not on the event loop
+    refused_sessions: Limiter  # by client address
+    missed_polls: Limiter
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        async with self.engine.connect() as connection:
+            return await connection.run_sync(work)
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        async with self.engine.begin() as connection:
+            return await connection.run_sync(work)
+
+    async def hash(self, work: Callable[..., T], *arguments: Any) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.hashing, work, *arguments)
+
+
+STATE = web.AppKey("state", ApiState)
+
+
+def state_of(request: web.Request) -> ApiState:
+    return request.app[STATE]

@@ -1,0 +1,110 @@
+"""`PUT …/vm-instances/{uuid}/actions`: one row, one message, 202."""
+
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from app.api import responses
+from app.api.api_jobs import finished_answer, location_of, wait_for_end
+from app.api.bodies import CLONE_SUBMISSION, read_object
+from app.api.paths import api_path
+from app.api.preferences import preferred_wait_s
+from app.api.state import ApiState, state_of
+from app.domain.errors import SessionInvalid
+from app.queue import TaskName
+from app.store import accounts, intake
+from app.store.intake import Submission
+from app.zstack.forms import BadRequest, action_of, check_types
+from app.zstack.headers import JobHeaders, job_headers, session_uuid
+from app.zstack.results import error_result
+
+CLONE = "cloneVmInstance"
+LISTS = (
+    "names",
+    "systemTags",
+    "userTags",
+    "rootVolumeSystemTags",
+    "dataVolumeSystemTags",
+    "diskAOs",
+)
+_REFUSAL = error_result(SessionInvalid().error_code)
+
+
+async def submit_action(request: web.Request) -> web.Response:
+    """Checks in ZStack's order: the body's action, the session's header, types, job headers. What
+    the parameters say is judged behind the queue."""
+    body = await read_object(request, limit=CLONE_SUBMISSION)
+    _, parameters = action_of(body, [CLONE], path=api_path(request), flat=CLONE)
+    session = session_uuid(request.headers)
+    check_types(parameters, booleans=("full", "resetTpm"), lists=LISTS)
+    headers = job_headers(request.headers)
+    state = state_of(request)
+    address = request.remote or ""
+    if state.refused_sessions.is_spent(address):
+        return _too_many()
+    submission = _submission(request, session, parameters, headers, state)
+    receipt = await intake.accept(
+        state.pool,
+        submission,
+        session_timeout_s=state.settings.session_timeout_s,
+        refusal=_REFUSAL,
+    )
+    if not receipt.is_new:
+        raise BadRequest(f"Duplicate job uuid[{submission.job_uuid}]")
+    if receipt.account_uuid is None:
+        state.refused_sessions.spend(address)
+    else:
+        state.publisher.publish(TaskName.START, submission.job_uuid)
+        if receipt.slides:
+            await state.write(
+                lambda c: accounts.slide(c, session, timeout_s=state.settings.session_timeout_s)
+            )
+    return await _answer(request, submission)
+
+
+def _submission(
+    request: web.Request,
+    session: str,
+    parameters: dict[str, Any],
+    headers: JobHeaders,
+    state: ApiState,
+) -> Submission:
+    vm_uuid = request.match_info["uuid"]
+    names = parameters.get("names")
+    timeout_s = headers.timeout_s or state.settings.job_timeout_s
+    return Submission(
+        job_uuid=headers.job_uuid,
+        session_uuid=session,
+        vm_instance_uuid=vm_uuid,
+        request=orjson.dumps({**parameters, "vmInstanceUuid": vm_uuid}).decode(),
+        requested=len(names) if isinstance(names, list) else 0,
+        timeout_ms=timeout_s * 1000,
+        web_hook=headers.web_hook,
+        wants_schema=headers.wants_schema,
+        client_ip=headers.request_ip or request.remote,
+    )
+
+
+async def _answer(request: web.Request, submission: Submission) -> web.Response:
+    """202 with the location; with `Prefer: wait=N` the result itself if it comes in time."""
+    wait_s = preferred_wait_s(request.headers)
+    if wait_s:
+        view = await wait_for_end(state_of(request).pool, submission.job_uuid, wait_s)
+        if view is not None and view.status is not None:
+            return finished_answer(view, with_schema=submission.wants_schema)
+    location = location_of(request, submission.job_uuid)
+    response = responses.json_value(
+        {"location": location, "apiTimeout": submission.timeout_ms}, status=202
+    )
+    response.headers["Location"] = location
+    return response
+
+
+def _too_many() -> web.Response:
+    response = responses.plain_text(
+        "too many submissions with an invalid session from this address; log in, then try again",
+        status=429,
+    )
+    response.headers["Retry-After"] = "10"
+    return response

@@ -1,0 +1,87 @@
+"""Request headers of ZStack's surface, checked in its order and with its texts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import uuid4
+
+from app.domain.errors import AuthenticationFailed
+from app.zstack.forms import BadRequest
+
+MAX_TIMEOUT_S = 366 * 86400
+
+
+def session_uuid(headers: Mapping[str, str]) -> str:
+    """Of `Authorization: OAuth <uuid>`. Raises BadRequest where the header has another form, and
+    AuthenticationFailed for access keys, which this version does not know."""
+    value = headers.get("Authorization")
+    if value is None:
+        raise BadRequest("missing header 'Authorization'")
+    if value.startswith("OAuth"):
+        return value.removeprefix("OAuth").strip().encode("ascii", "ignore").decode()
+    if value.startswith("ZStack"):
+        _check_access_key(value.removeprefix("ZStack").strip(), headers)
+    raise BadRequest("Authorization type must be 'OAuth'")
+
+
+def _check_access_key(value: str, headers: Mapping[str, str]) -> None:
+    if value.count(":") != 1:
+        raise BadRequest("accessKey format is 'ZStack AccessKeyId:Signature'")
+    if "Date" not in headers:
+        raise BadRequest("'Date' must be incuded in request header")
+    raise AuthenticationFailed(
+        f"access key id[{_shown(value.partition(':')[0])}] is not known; this version signs in "
+        "with sessions: PUT /zstack/v1/accounts/login"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class JobHeaders:
+    job_uuid: str
+    timeout_s: int | None
+    web_hook: str | None
+    wants_schema: bool
+    request_ip: str | None  # as the caller states it, for the audit
+
+
+def job_headers(headers: Mapping[str, str]) -> JobHeaders:
+    """Raises BadRequest."""
+    given = headers.get("X-Job-UUID")
+    if given is not None and (len(given) != 32 or not given.isascii()):
+        raise BadRequest("Invalid header[X-Job-UUID], it must be a UUID with '-' stripped")
+    return JobHeaders(
+        job_uuid=given or uuid4().hex,
+        timeout_s=_timeout_s(headers.get("X-API-Timeout")),
+        web_hook=_web_hook(headers.get("X-Web-Hook")),
+        wants_schema="X-JSON-Schema" in headers,
+        request_ip=_shown(headers["X-Request-Ip"]) if "X-Request-Ip" in headers else None,
+    )
+
+
+def _timeout_s(value: str | None) -> int | None:
+    if value is None:
+        return None
+    digits = value.strip()
+    if not (
+        digits.isascii()
+        and digits.isdigit()
+        and len(digits) <= 10
+        and 0 < int(digits) <= MAX_TIMEOUT_S
+    ):
+        raise BadRequest(
+            f"Invalid header[X-API-Timeout], [{_shown(value)}] is not a number of seconds between "
+            f"1 and {MAX_TIMEOUT_S}"
+        )
+    return int(digits)
+
+
+def _web_hook(value: str | None) -> str | None:
+    if value is None:
+        return None
+    if not value.startswith(("http://", "https://")) or len(value) > 2048 or not value.isascii():
+        raise BadRequest("Invalid header[X-Web-Hook], it must be an absolute http or https URL")
+    return value
+
+
+def _shown(value: str) -> str:
+    """Bytes of a header that are no UTF-8 arrive as lone surrogates, which nothing can encode."""
+    return value[:64].encode("ascii", "replace").decode()

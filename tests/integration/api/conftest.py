@@ -1,0 +1,85 @@
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from aiohttp import ClientResponse
+from aiohttp.test_utils import TestClient
+from pydantic import SecretStr
+
+from app.api.main import DEFAULT_PASSWORD, create_app
+from app.settings import Settings
+from app.store.accounts import sha512
+from app.store.session import Database
+from tests.engine import Engine, faked_engine
+from tests.factories import ADMIN, Inventory, make_inventory
+
+Api = TestClient[Any, Any]
+
+
+@pytest.fixture
+def settings(database_url: str, broker_url: str, tmp_path: Path) -> Settings:
+    return Settings(
+        home=tmp_path,
+        database_url=SecretStr(database_url),
+        broker_url=SecretStr(broker_url),
+    )
+
+
+@pytest.fixture
+async def api(settings: Settings, aiohttp_client: Callable[..., Awaitable[Api]]) -> Api:
+    return await aiohttp_client(create_app(settings))
+
+
+@pytest.fixture
+async def signed_in(api: Api) -> dict[str, str]:
+    """The headers of admin's session."""
+    answer = await log_in(api, DEFAULT_PASSWORD)
+    session = (await answer.json())["inventory"]["uuid"]
+    return {"Authorization": f"OAuth {session}"}
+
+
+async def log_in(api: Api, password: str) -> ClientResponse:
+    body = {"logInByAccount": {"accountName": "admin", "password": sha512(password)}}
+    return await api.put("/zstack/v1/accounts/login", json=body)
+
+
+@pytest.fixture
+def inventory(database: Database) -> Inventory:
+    """A source VM, its network and its storage, and admin without a password."""
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM accounts")
+        return make_inventory(connection)
+
+
+@pytest.fixture
+def as_admin(inventory: Inventory, database: Database) -> dict[str, str]:
+    """The headers of a session of admin's."""
+    return open_session(database, ADMIN)
+
+
+@pytest.fixture
+def engine(database_url: str, settings: Settings) -> Iterator[Engine]:
+    """A worker of everything, on fakes."""
+    with faked_engine(database_url, settings) as (engine, _, _):
+        yield engine
+
+
+def open_session(database: Database, account: str) -> dict[str, str]:
+    session = uuid4().hex
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO sessions (uuid, account_uuid, user_uuid, expires_at) "
+            "VALUES (%s, %s, %s, clock_timestamp() + interval '1 hour')",
+            (session, account, account),
+        )
+    return {"Authorization": f"OAuth {session}"}
+
+
+async def submit(api: Api, vm: str, headers: dict[str, str], **parameters: Any) -> str:
+    """The job's uuid."""
+    body = {"cloneVmInstance": parameters}
+    answer = await api.put(f"/zstack/v1/vm-instances/{vm}/actions", json=body, headers=headers)
+    assert answer.status == 202, await answer.text()
+    return str((await answer.json())["location"])[-32:]

@@ -1,0 +1,82 @@
+"""Inventories as clients decode them."""
+
+from typing import Any
+
+from app.store.models import VmCdRom, VmInstance, VmNic, Volume
+from app.zstack.dates import format_date
+from app.zstack.inventories import CDROM_FIELDS, NIC_FIELDS, VM_FIELDS, VOLUME_FIELDS, vm_inventory
+from tests.unit.app.zstack.rows import MOMENT, Vm, row, vm
+
+
+def members(value: Any) -> list[Any]:
+    """Every value at any depth."""
+    if isinstance(value, dict):
+        return [found for inner in value.values() for found in [inner, *members(inner)]]
+    if isinstance(value, list):
+        return [found for inner in value for found in [inner, *members(inner)]]
+    return []
+
+
+def test_what_is_null_is_left_out_at_every_depth() -> None:
+    inventory = vm_inventory(vm())
+    assert None not in members(inventory)
+    assert inventory == {
+        "uuid": "vm-a",
+        "name": "a",
+        "memorySize": 1 << 30,
+        "createDate": format_date(MOMENT),
+        "vmNics": [
+            {
+                "uuid": "nic",
+                "mac": "fa:00:00:00:00:00",
+                "deviceId": 0,
+                "usedIpUuid": "ip-192.168.0.10",
+                "ip": "192.168.0.10",
+                "ipVersion": 4,
+                "usedIps": [
+                    {
+                        "uuid": "ip-192.168.0.10",
+                        "ip": "192.168.0.10",
+                        "ipVersion": 4,
+                        "ipInLong": 7,
+                        "usedFor": "VmNic",
+                        "ipInBinary": [-64, -88, 0, 10],
+                    }
+                ],
+            }
+        ],
+        "allVolumes": [{"uuid": "volume-0", "deviceId": 0}],
+        "vmCdRoms": [{"uuid": "cdrom", "deviceId": 0}],
+    }
+
+
+def test_empty_lists_stay() -> None:
+    inventory = vm_inventory(Vm(row(VM_FIELDS, uuid="u")))
+    assert inventory == {"uuid": "u", "vmNics": [], "allVolumes": [], "vmCdRoms": []}
+
+
+def test_a_nic_without_address_has_no_address_members() -> None:
+    (nic,) = vm_inventory(vm(ips=()))["vmNics"]
+    assert nic == {"uuid": "nic", "mac": "fa:00:00:00:00:00", "deviceId": 0, "usedIps": []}
+
+
+def test_a_nic_shows_its_first_address() -> None:
+    (nic,) = vm_inventory(vm(ips=("10.0.0.2", "10.0.0.3")))["vmNics"]
+    assert (nic["ip"], nic["usedIpUuid"]) == ("10.0.0.2", "ip-10.0.0.2")
+    assert [ip["ip"] for ip in nic["usedIps"]] == ["10.0.0.2", "10.0.0.3"]
+
+
+def test_an_address_of_version_6_has_sixteen_signed_bytes() -> None:
+    (nic,) = vm_inventory(vm(ips=("fe80::ff",)))["vmNics"]
+    assert nic["usedIps"][0]["ipInBinary"] == [-2, -128, *[0] * 13, -1]
+
+
+def test_every_member_has_its_column() -> None:
+    for fields, model in (
+        (VM_FIELDS, VmInstance),
+        (VOLUME_FIELDS, Volume),
+        (CDROM_FIELDS, VmCdRom),
+    ):
+        assert set(fields.values()) <= set(model.model_fields)
+    # A NIC's hypervisor type is its VM's.
+    assert set(NIC_FIELDS.values()) - {"hypervisor_type"} <= set(VmNic.model_fields)
