@@ -1,0 +1,342 @@
+"""What a document declares is in the database, once, or nothing of it is."""
+
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from app.domain.errors import InvalidArgument, ResourceNotFound
+from app.settings import Settings
+from app.store import capacity
+from app.store.accounts import ADMIN_UUID
+from app.store.capacity import Holding
+from app.store.inventory.values import Kind
+from app.store.models import ReservationKind, ResourceState
+from app.store.models import metadata as tables
+from app.store.session import Database
+from tests.factories import make_account
+from workers.ops.inventory import commands
+from workers.ops.inventory.commands import Applied
+
+GIB = 1 << 30
+DOCUMENT = dedent(
+    """\
+    zones: [{name: z}]
+    clusters: [{name: c, zone: z, hypervisorType: Simulator}]
+    hosts: [{name: h, cluster: c, managementIp: 127.0.0.1, cpuNum: 8, memorySize: 16GiB}]
+    primaryStorage: [{name: ps, type: LocalStorage, url: /srv/ps, clusters: [c], capacity: 10GiB}]
+    l3Networks:
+      - name: l3
+        zone: z
+        bridge: br0
+        dns: [10.0.0.1]
+        ipRanges:
+          - {startIp: 10.0.0.10, endIp: 10.0.0.12, netmask: 255.255.255.0, gateway: 10.0.0.1}
+    vmInstances:
+      - name: golden
+        cluster: c
+        state: Running
+        cpuNum: 2
+        memorySize: 1GiB
+        volumes:
+          - {type: Root, primaryStorage: ps, path: /i/root.qcow2, size: 4GiB}
+          - {type: Data, primaryStorage: ps, path: /i/data.raw, format: raw, size: 1GiB}
+        nics: [{l3Network: l3}]
+        cdroms: [{iso: /i/x.iso}, {iso: null}]
+        systemTags: [a::b]
+    """
+)
+Apply = Callable[..., Applied]
+
+
+@pytest.fixture
+def apply(database: Database, tmp_path: Path) -> Apply:
+    """Apply DOCUMENT with these replacements made."""
+    settings = Settings(home=tmp_path)
+    database.run(lambda connection: make_account(connection, ADMIN_UUID, admin=True))
+
+    def run(*changes: tuple[str, str], document: str = DOCUMENT) -> Applied:
+        for old, new in changes:
+            assert old in document
+            document = document.replace(old, new)
+        file = tmp_path / "inventory.yaml"
+        file.write_text(document)
+        return commands.apply(database, settings, file)
+
+    return run
+
+
+def rows(database: Database, query: str, **values: object) -> list[tuple[Any, ...]]:
+    with database.engine.connect() as connection:
+        return [tuple(row) for row in connection.execute(text(query), values)]
+
+
+def everything(database: Database) -> dict[str, list[tuple[Any, ...]]]:
+    return {
+        name: sorted(rows(database, f"SELECT * FROM {name}"), key=repr) for name in tables.tables
+    }
+
+
+def test_the_world_after_an_apply(apply: Apply, database: Database) -> None:
+    applied = apply()
+    uuids = {(kind.value, name): uuid for kind, name, uuid in applied.entries}
+    golden = uuids["vm", "golden"]
+    assert rows(
+        database,
+        "SELECT state::text, origin::text, host_uuid, last_host_uuid, cluster_uuid, "
+        "hypervisor_type::text FROM vm_instances WHERE uuid = :uuid",
+        uuid=golden,
+    ) == [
+        (
+            "Running",
+            "adopted",
+            uuids["host", "h"],
+            uuids["host", "h"],
+            uuids["cluster", "c"],
+            "Simulator",
+        )
+    ]
+    assert rows(
+        database,
+        "SELECT type::text, device_id, install_path, format::text, size, status::text "
+        "FROM volumes WHERE vm_instance_uuid = :uuid ORDER BY device_id",
+        uuid=golden,
+    ) == [
+        ("Root", 0, "/i/root.qcow2", "qcow2", 4 * GIB, "Ready"),
+        ("Data", 1, "/i/data.raw", "raw", GIB, "Ready"),
+    ]
+    assert rows(
+        database,
+        "SELECT total_cpu, available_cpu, total_memory, available_memory FROM host_capacities",
+    ) == [(80, 78, 16 * GIB, 15 * GIB)]
+    assert rows(database, "SELECT total_bytes, available_bytes FROM storage_capacities") == [
+        (10 * GIB, 10 * GIB)
+    ]
+    assert rows(
+        database, "SELECT device_id, iso_install_path FROM vm_cdroms ORDER BY device_id"
+    ) == [(0, "/i/x.iso"), (1, None)]
+    assert rows(database, "SELECT kind::text, tag FROM tags") == [("System", "a::b")]
+    [(mac, internal_name, internal_id)] = rows(
+        database, "SELECT mac, internal_name, internal_id FROM vm_nics CROSS JOIN vm_instances"
+    )
+    assert mac.startswith("fa:")
+    assert mac.endswith(":00")
+    assert internal_name == f"vnic{internal_id}.0"
+    [(ip, range_uuid)] = rows(database, "SELECT ip, ip_range_uuid FROM used_ips")
+    assert ip in {"10.0.0.10", "10.0.0.11", "10.0.0.12"}
+    assert rows(database, "SELECT uuid FROM ip_ranges") == [(range_uuid,)]
+
+
+def test_applied_twice_nothing_moves(apply: Apply, database: Database) -> None:
+    first = apply()
+    before = everything(database)
+    assert apply() == first
+    assert everything(database) == before
+
+
+def test_every_key_may_change_and_uuids_stay(apply: Apply, database: Database) -> None:
+    first = apply()
+    second = apply(
+        ("cpuNum: 8", "cpuNum: 4"),
+        ("memorySize: 1GiB", "memorySize: 2GiB"),
+        ("bridge: br0", "bridge: br1"),
+        ("endIp: 10.0.0.12", "endIp: 10.0.0.40"),
+        ("capacity: 10GiB", "capacity: 20GiB"),
+        ("systemTags: [a::b]", "userTags: [u]"),
+        ("cdroms: [{iso: /i/x.iso}, {iso: null}]", "cdroms: [{iso: null}]"),
+    )
+    assert first.entries == second.entries
+    assert rows(
+        database,
+        "SELECT total_cpu, available_cpu, total_memory, available_memory FROM host_capacities",
+    ) == [(40, 38, 16 * GIB, 14 * GIB)]
+    assert rows(database, "SELECT bridge, end_ip FROM l3_networks CROSS JOIN ip_ranges") == [
+        ("br1", "10.0.0.40")
+    ]
+    assert rows(database, "SELECT available_bytes FROM storage_capacities") == [(20 * GIB,)]
+    assert rows(database, "SELECT kind::text, tag FROM tags") == [("User", "u")]
+    assert rows(database, "SELECT device_id, iso_install_path FROM vm_cdroms") == [(0, None)]
+
+
+def test_a_stopped_vm_gives_back_what_it_held(apply: Apply, database: Database) -> None:
+    apply()
+    apply(("state: Running", "state: Stopped"))
+    assert rows(database, "SELECT available_cpu, available_memory FROM host_capacities") == [
+        (80, 16 * GIB)
+    ]
+    assert rows(database, "SELECT host_uuid, last_host_uuid IS NULL FROM vm_instances") == [
+        (None, False)
+    ]
+
+
+def test_what_clones_hold_stays_held(apply: Apply, database: Database) -> None:
+    uuids = {kind: uuid for kind, _, uuid in apply().entries}
+    database.run(
+        lambda connection: capacity.reserve(
+            connection,
+            [
+                Holding(ReservationKind.CPU, uuids[Kind.HOST], "1" * 32, 10),
+                Holding(ReservationKind.STORAGE, uuids[Kind.STORAGE], "2" * 32, GIB),
+            ],
+        )
+    )
+    apply(("cpuNum: 8", "cpuNum: 2"), ("capacity: 10GiB", "capacity: 5GiB"))
+    assert rows(database, "SELECT total_cpu, available_cpu FROM host_capacities") == [(20, 8)]
+    assert rows(database, "SELECT available_bytes FROM storage_capacities") == [(4 * GIB,)]
+
+
+def test_a_host_too_small_for_its_running_vms_is_refused(apply: Apply, database: Database) -> None:
+    apply()
+    before = everything(database)
+    with pytest.raises(InvalidArgument, match=r":3:\d+: host 'h': has \d+ bytes of memory .* need"):
+        apply(("memorySize: 16GiB", "memorySize: 1MiB"))
+    assert everything(database) == before
+
+
+def test_a_dangling_reference_writes_nothing(apply: Apply, database: Database) -> None:
+    before = everything(database)
+    with pytest.raises(InvalidArgument, match="there is no network 'l9'; declared are: l3"):
+        apply(("l3Network: l3}", "l3Network: l9}"))
+    assert everything(database) == before
+
+
+def test_vms_need_the_account_they_belong_to(database: Database, tmp_path: Path) -> None:
+    file = tmp_path / "inventory.yaml"
+    file.write_text(DOCUMENT)
+    with pytest.raises(InvalidArgument, match="the database has no admin account yet"):
+        commands.apply(database, Settings(home=tmp_path), file)
+    assert rows(database, "SELECT name FROM zones") == []
+
+
+def test_a_second_document_refers_to_what_is_there(apply: Apply, database: Database) -> None:
+    first = apply()
+    second = dedent(
+        """\
+        vmInstances:
+          - name: silver
+            cluster: c
+            cpuNum: 1
+            memorySize: 1GiB
+            volumes: [{type: Root, primaryStorage: ps, path: /i/silver.qcow2, size: 1GiB}]
+            nics: [{l3Network: l3}]
+        """
+    )
+    apply(document=second)
+    assert rows(database, "SELECT name FROM vm_instances ORDER BY name") == [
+        ("golden",),
+        ("silver",),
+    ]
+    assert len(set(rows(database, "SELECT ip FROM used_ips"))) == 2
+    assert apply() == first
+
+
+def test_addresses_are_kept_until_others_are_declared(apply: Apply, database: Database) -> None:
+    apply()
+    [(ip, mac)] = rows(database, "SELECT ip, mac FROM used_ips CROSS JOIN vm_nics")
+    apply(("endIp: 10.0.0.12", "endIp: 10.0.0.99"))
+    assert rows(database, "SELECT ip, mac FROM used_ips CROSS JOIN vm_nics") == [(ip, mac)]
+    apply(("l3Network: l3}", "l3Network: l3, ip: 10.0.0.77, mac: fa:00:00:00:00:09}"))
+    assert rows(database, "SELECT ip, ip_range_uuid, mac FROM used_ips CROSS JOIN vm_nics") == [
+        ("10.0.0.77", None, "fa:00:00:00:00:09")
+    ]
+
+
+def test_an_address_that_somebody_has_is_refused_by_place(apply: Apply, database: Database) -> None:
+    apply(("l3Network: l3}", "l3Network: l3, ip: 10.0.0.11}"))
+    before = everything(database)
+    silver = DOCUMENT.replace("golden", "silver").replace("/i/", "/j/")
+    with pytest.raises(InvalidArgument, match=r":13:5: vm 'silver': the address 10\.0\.0\.11 of"):
+        apply(("l3Network: l3}", "l3Network: l3, ip: 10.0.0.11}"), document=silver)
+    assert everything(database) == before
+
+
+def test_a_free_pick_leaves_declared_addresses_alone(apply: Apply, database: Database) -> None:
+    apply(
+        ("    bridge: br0\n", "    bridge: br0\n    ipAllocator: FirstAvailable\n"),
+        ("nics: [{l3Network: l3}]", "nics: [{l3Network: l3}, {l3Network: l3, ip: 10.0.0.10}]"),
+    )
+    assert rows(
+        database,
+        "SELECT device_id, ip FROM used_ips JOIN vm_nics ON vm_nics.uuid = vm_nic_uuid ORDER BY 1",
+    ) == [(0, "10.0.0.11"), (1, "10.0.0.10")]
+
+
+def test_a_file_that_another_vm_has_is_refused(apply: Apply, database: Database) -> None:
+    apply()
+    with pytest.raises(InvalidArgument, match=r"/i/root\.qcow2 is a volume of VM 'golden' already"):
+        apply(document=DOCUMENT.replace("golden", "silver"))
+
+
+def test_more_vms_than_addresses_are_refused(apply: Apply, database: Database) -> None:
+    nics = ", ".join(["{l3Network: l3}"] * 4)
+    with pytest.raises(InvalidArgument, match=r"vm 'golden': .*no ip is available"):
+        apply(("nics: [{l3Network: l3}]", f"nics: [{nics}]"))
+    assert rows(database, "SELECT name FROM zones") == []
+
+
+def test_volumes_may_change_places(apply: Apply, database: Database) -> None:
+    apply(("format: raw, ", ""))
+    apply(
+        ("format: raw, ", ""),
+        ("/i/root.qcow2", "/i/x"),
+        ("/i/data.raw", "/i/root.qcow2"),
+        ("/i/x", "/i/data.raw"),
+        ("iso: /i/data.raw.iso", "iso: /i/x.iso"),
+    )
+    assert rows(database, "SELECT device_id, install_path FROM volumes ORDER BY device_id") == [
+        (0, "/i/data.raw"),
+        (1, "/i/root.qcow2"),
+    ]
+
+
+def test_what_a_vm_no_longer_declares_is_gone(apply: Apply, database: Database) -> None:
+    apply()
+    apply(
+        (
+            "      - {type: Data, primaryStorage: ps, path: /i/data.raw, "
+            "format: raw, size: 1GiB}\n",
+            "",
+        ),
+        ("    nics: [{l3Network: l3}]\n", ""),
+    )
+    assert rows(database, "SELECT type::text FROM volumes") == [("Root",)]
+    assert rows(database, "SELECT uuid FROM vm_nics") == []
+    assert rows(database, "SELECT uuid FROM used_ips") == []
+
+
+def test_a_disabled_host_stays_disabled_through_an_apply(apply: Apply, database: Database) -> None:
+    apply()
+    commands.set_state(database, Kind.HOST, "h", ResourceState.DISABLED)
+    apply(("cpuNum: 8", "cpuNum: 9"))
+    assert rows(database, "SELECT state::text, cpu_num FROM hosts") == [("Disabled", 9)]
+
+
+def test_set_names_what_there_is(apply: Apply, database: Database) -> None:
+    apply()
+    with pytest.raises(ResourceNotFound, match="there is no storage 'x'; declared are: ps"):
+        commands.set_state(database, Kind.STORAGE, "x", ResourceState.DISABLED)
+
+
+def test_remove_takes_what_nothing_uses_and_leaves_nothing(
+    apply: Apply, database: Database
+) -> None:
+    before = everything(database)
+    apply()
+    in_order = [
+        (Kind.VM, "golden"),
+        (Kind.STORAGE, "ps"),
+        (Kind.NETWORK, "l3"),
+        (Kind.HOST, "h"),
+        (Kind.CLUSTER, "c"),
+        (Kind.ZONE, "z"),
+    ]
+    for kind, name in reversed(in_order[1:]):
+        with pytest.raises(InvalidArgument, match=f"{kind} '{name}' is in use by [12] "):
+            commands.remove(database, kind, name)
+    for kind, name in in_order:
+        commands.remove(database, kind, name)
+    after = everything(database)
+    assert after == before

@@ -1,0 +1,1 @@
+"""The inventory document: composed, read into checked values, written through app.store."""
