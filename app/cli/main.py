@@ -1,0 +1,157 @@
+"""The `vmclone` command. Verbs import what they need when they run, so that help is quick; what
+touches hosts and images lives under `workers` and is loaded by name."""
+
+import asyncio
+import importlib
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.failures import one_line
+from app.cli.inventory import inventory
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+app = typer.Typer(
+    help="Clones virtual machines in bulk, behind ZStack's CloneVmInstance API.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(inventory, name="inventory")
+
+
+def main() -> None:
+    """Entry point: a refusal is one clear line on stderr and status 1, a usage error status 2."""
+    try:
+        app()
+    except Exception as exc:
+        line = one_line(exc)
+        if line is None:
+            raise
+        print(f"vmclone: {line}", file=sys.stderr)
+        sys.exit(1)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"vmclone {version('vmclone')}")
+        raise typer.Exit
+
+
+@app.callback()
+def vmclone(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def up() -> None:
+    """Run everything on this machine: PostgreSQL, Valkey, the API and a worker."""
+    from app.cli.client import ApiError, find_server, wait_until_ready
+    from app.embedded.stack import run_stack
+
+    settings = _settings()
+
+    def announce() -> None:
+        server = find_server(settings, environment={})
+        try:
+            asyncio.run(wait_until_ready(server, timeout_s=60))
+        except ApiError as exc:
+            typer.echo(f"not ready yet: {exc}", err=True)
+        else:
+            typer.echo(f"ready on {server.url}; Ctrl-C stops it")
+
+    raise typer.Exit(run_stack(settings, migrate=_migrate, alongside=announce))
+
+
+@app.command()
+def demo(
+    once: Annotated[bool, typer.Option("--once", help="Stop after the table.")] = False,
+) -> None:
+    """Run everything on this machine, clone a source VM five times and check every clone."""
+    from rich.console import Console
+
+    from app.cli.demo import run_demo
+    from app.cli.terminal import children_speak_to
+    from app.embedded.stack import run_stack
+
+    settings = _settings()
+    log = settings.home / "log" / "demo.log"
+    with children_speak_to(log) as terminal:
+        # Without emoji: the MAC address fa:47:a2:ab:7c:00 has one in rich's eyes.
+        console = Console(file=terminal, emoji=False, highlight=False)
+        console.print(f"starting; what the servers say goes to {log}", soft_wrap=True)
+
+        def alongside() -> int | None:
+            held = run_demo(settings, console)
+            if once or not held:
+                return 0 if held else 1
+            console.print("serving until Ctrl-C")
+            return None
+
+        status = run_stack(settings, migrate=_migrate, alongside=alongside)
+    raise typer.Exit(status)
+
+
+@app.command()
+def api() -> None:
+    """Serve the HTTP API."""
+    from app.api.main import run
+
+    run(_settings())
+
+
+@app.command()
+def worker(
+    host: Annotated[
+        list[str] | None, typer.Option("--host", help="Serve this host alone; repeatable.")
+    ] = None,
+    control: Annotated[bool, typer.Option("--control", help="Serve the control queue.")] = False,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Clones at once; default VMCLONE_WORKER_PROCESSES.")
+    ] = None,
+    consume: Annotated[str | None, typer.Option(hidden=True)] = None,
+    name: Annotated[str | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Work for hosts and the control queue; without options for all that are this machine's."""
+    workers = importlib.import_module("workers.main")
+    settings = _settings()
+    if consume and name and processes:
+        workers.consume(settings, name=name, queues=consume.split(","), processes=processes)
+        return
+    status = workers.run_worker(settings, host or [], control=control, processes=processes)
+    raise typer.Exit(status)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to this version's tables."""
+    from app.endpoints import database_url
+
+    _migrate(database_url(_settings()))
+
+
+def _migrate(url: str) -> None:
+    from app.store.migrate import migrate as bring_to_head
+    from app.store.session import Database
+
+    database = Database(url)
+    try:
+        bring_to_head(database.engine)
+    finally:
+        database.close()
+
+
+def _settings() -> "Settings":
+    from app.cli.logs import set_up_logs
+    from app.settings import Settings
+
+    set_up_logs()
+    return Settings()

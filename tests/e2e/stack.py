@@ -1,0 +1,127 @@
+"""A whole vmclone on this machine for one test: `vmclone up` with a home and a port of its own."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from app.cli.client import Client, find_server
+from app.embedded.ports import free_port
+from app.endpoints import database_url
+from app.settings import Settings
+from app.store.session import Database
+
+VMCLONE = [sys.executable, str(Path(sys.executable).with_name("vmclone"))]
+READY_LIMIT_S = 60
+JOB_LIMIT_S = 120.0
+
+T = TypeVar("T")
+
+
+@dataclass
+class Stack:
+    settings: Settings
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes]
+
+    def vmclone(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*VMCLONE, *arguments],
+            env=self.environment,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+
+    def ask(self, question: Callable[[Client], Awaitable[T]]) -> T:
+        async def asked() -> T:
+            async with Client(find_server(self.settings, {})) as client:
+                await client.log_in()
+                return await question(client)
+
+        return asyncio.run(asked())
+
+    def wait_until_ready(self) -> None:
+        async def wait() -> None:
+            async with Client(find_server(self.settings, {})) as client:
+                await client.wait_until_ready(timeout_s=READY_LIMIT_S)
+
+        asyncio.run(wait())
+
+    def clone(self, source: str, **parameters: Any) -> str:
+        """The uuid of the accepted job."""
+
+        async def submit(client: Client) -> str:
+            return await client.clone(await client.vm_uuid(source), parameters)
+
+        return self.ask(submit)
+
+    def wait_for(self, job: str) -> dict[str, Any]:
+        """The finished job."""
+
+        async def wait(client: Client) -> dict[str, Any]:
+            deadline_s = time.monotonic() + JOB_LIMIT_S
+            while (view := await client.job(job))["state"] != "Finished":
+                assert time.monotonic() < deadline_s, view
+                await asyncio.sleep(0.1)
+            return view
+
+        return self.ask(wait)
+
+    def worker_pids(self) -> list[int]:
+        """Every process of this stack that shows as `vmclone worker`."""
+        pids = []
+        for folder in Path("/proc").iterdir():
+            try:
+                command = (folder / "cmdline").read_bytes().split(b"\0")
+                environment = (folder / "environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            ours = f"VMCLONE_HOME={self.settings.home}".encode() in environment
+            if ours and b"worker" in command and any(c.endswith(b"vmclone") for c in command):
+                pids.append(int(folder.name))
+        return pids
+
+    def kill_workers(self) -> int:
+        """SIGKILL to all of them at once; how many there were."""
+        pids = self.worker_pids()
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        return len(pids)
+
+    @contextmanager
+    def database(self) -> Iterator[Database]:
+        database = Database(database_url(self.settings))
+        try:
+            yield database
+        finally:
+            database.close()
+
+
+@contextmanager
+def running_stack(home: Path, **variables: str) -> Iterator[Stack]:
+    home.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    environment = {**os.environ, "VMCLONE_HOME": str(home), "VMCLONE_PORT": str(port)}
+    environment |= variables
+    with (home / "up.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*VMCLONE, "up"], env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+        stack = Stack(Settings(home=home, port=port), environment, process)
+        try:
+            stack.wait_until_ready()
+            yield stack
+        finally:
+            process.terminate()
+            process.wait(timeout=90)
