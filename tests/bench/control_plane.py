@@ -1,0 +1,148 @@
+"""The control plane's rate on simulated hosts beside bare Celery no-ops, in one run.
+
+    python -m tests.bench.control_plane [NAMES …]
+
+Both use the same Valkey, the same Celery settings and as many processes; every step of ours is a
+durable commit.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import redis
+
+from app.cli.client import Client, find_server
+from app.embedded.ports import free_port
+from app.endpoints import broker_url, endpoints_file
+from app.queue import Publisher, make_celery
+from app.settings import Settings
+from tests.bench.bare_worker import DONE, QUEUE
+
+INVENTORY = """
+zones: [{name: z}]
+clusters: [{name: c, zone: z, hypervisorType: Simulator}]
+hosts:
+%s
+primaryStorage: [{name: ps, type: Simulator, url: /simulated, clusters: [c]}]
+l3Networks:
+  - {name: l3, zone: z, ipRanges: [{startIp: 10.0.0.10, endIp: 10.3.255.250,
+     netmask: 255.252.0.0, gateway: 10.0.0.1}]}
+vmInstances:
+  - {name: golden, cluster: c, host: h0, state: Stopped, cpuNum: 1, memorySize: 128MiB,
+     volumes: [{type: Root, primaryStorage: ps, path: /simulated/golden.qcow2, size: 1GiB}],
+     nics: [{l3Network: l3}]}
+"""
+HOST = "  - {name: h%d, cluster: c, managementIp: 127.0.0.1, cpuNum: 9000, memorySize: 99999GiB}"
+HOSTS = 4
+ZSTACK_RATE = {1000: 1000 / 103, 10_000: 10_000 / (23 * 60)}  # published creates a second
+LIMIT_S = 600.0
+
+
+@contextmanager
+def stack(home: Path) -> Iterator[Settings]:
+    port = free_port()
+    environment = {**os.environ, "VMCLONE_HOME": str(home), "VMCLONE_PORT": str(port)}
+    vmclone = [sys.executable, str(Path(sys.executable).with_name("vmclone"))]
+    process = subprocess.Popen([*vmclone, "up"], env=environment, stdout=subprocess.DEVNULL)
+    try:
+        inventory = home / "inventory.yaml"
+        hosts = "\n".join(HOST % number for number in range(HOSTS))
+        while not endpoints_file(home).exists():
+            time.sleep(0.1)
+        inventory.write_text(INVENTORY % hosts)
+        settings = Settings(home=home, port=port)
+        asyncio.run(_wait_until_ready(settings))
+        subprocess.run(
+            [*vmclone, "inventory", "apply", str(inventory)],
+            env=environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        yield settings
+    finally:
+        process.terminate()
+        process.wait()
+
+
+async def _wait_until_ready(settings: Settings) -> None:
+    async with Client(find_server(settings, {})) as client:
+        await client.wait_until_ready(timeout_s=60)
+
+
+def bare_rate(url: str, names: int, processes: int) -> float:
+    """No-ops a second, from the first publish to the last one's end."""
+    broker = redis.Redis.from_url(url)
+    broker.delete(DONE)
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "tests.bench.bare_worker", str(processes)],
+        env={**os.environ, "BARE_BROKER_URL": url},
+    )
+    publisher = Publisher(make_celery(url))
+    try:
+        _publish_bare(publisher, 1)
+        _wait_for(broker, 1)  # the worker is up, and the publisher warm
+        began_s = time.monotonic()
+        _publish_bare(publisher, names)
+        _wait_for(broker, names + 1)
+        return names / (time.monotonic() - began_s)
+    finally:
+        worker.terminate()
+        worker.wait()
+
+
+def _publish_bare(publisher: Publisher, number: int) -> None:
+    publisher.publish("bare.noop", *map(str, range(number)), queue=QUEUE)  # type: ignore[arg-type]
+
+
+def _wait_for(broker: redis.Redis, number: int) -> None:
+    deadline_s = time.monotonic() + LIMIT_S
+    while int(broker.get(DONE) or 0) < number:  # type: ignore[arg-type]
+        if time.monotonic() > deadline_s:
+            raise TimeoutError(f"only {broker.get(DONE)!r} of {number} no-ops ended")
+        time.sleep(0.01)
+
+
+async def clone_rate(settings: Settings, source: str, names: int) -> float:
+    """Names a second, from the request to the stored result."""
+    async with Client(find_server(settings, {})) as client:
+        await client.log_in()
+        began_s = time.monotonic()
+        job = await client.clone(source, {"names": [f"vm-{n}" for n in range(names)]})
+        while (await client.job(job))["state"] != "Finished":
+            await asyncio.sleep(0.1)
+        seconds = time.monotonic() - began_s
+        outcome = (await client.job(job))["outcome"]
+        if outcome != "Succeeded":
+            raise RuntimeError(f"job {job} ended {outcome}")
+        return names / seconds
+
+
+def main(sizes: list[int]) -> None:
+    with tempfile.TemporaryDirectory() as folder, stack(Path(folder)) as settings:
+        url = broker_url(settings)
+        source = asyncio.run(_source(settings))
+        asyncio.run(clone_rate(settings, source, 50))
+        for names in sizes:
+            bare = bare_rate(url, names, settings.worker_processes)
+            ours = asyncio.run(clone_rate(settings, source, names))
+            line = f"{names} names: {ours:.0f}/s, bare Celery {bare:.0f}/s, ratio {ours / bare:.2f}"
+            if names in ZSTACK_RATE:
+                line += f", {ours / ZSTACK_RATE[names]:.0f}x ZStack's published creates"
+            print(line, flush=True)
+
+
+async def _source(settings: Settings) -> str:
+    async with Client(find_server(settings, {})) as client:
+        await client.log_in()
+        return await client.vm_uuid("golden")
+
+
+if __name__ == "__main__":
+    main([int(argument) for argument in sys.argv[1:]] or [1000])
