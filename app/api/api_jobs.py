@@ -1,6 +1,7 @@
 """`GET …/api-jobs/{uuid}`: unauthenticated, because the job's uuid is the capability."""
 
 import asyncio
+import logging
 
 import asyncpg
 from aiohttp import web
@@ -10,21 +11,32 @@ from app.api.preferences import preferred_wait_s
 from app.api.state import state_of
 from app.store import intake
 from app.store.intake import PollView
+from app.store.session import POOL_AWAY
 from app.zstack.results import with_schema as add_schema
+
+log = logging.getLogger(__name__)
 
 MISS_DELAY_S = 1.0
 WAIT_STEP_S = 0.1
 
 
 async def poll_job(request: web.Request) -> web.Response:
-    """202 with progress while it runs, 200 or 503 with the stored result once it has ended."""
+    """202 with progress while it runs, 200 or 503 with the stored result once it has ended.
+
+    While the database does not answer, nothing is known of the job but where to ask again: 202
+    without progress, because clients take every other status for the job's end.
+    """
     state = state_of(request)
     uuid = request.match_info["uuid"]
     wait_s = preferred_wait_s(request.headers)
-    if wait_s:
-        view = await wait_for_end(state.pool, uuid, wait_s)
-    else:
-        view = await intake.poll(state.pool, uuid)
+    try:
+        if wait_s:
+            view = await wait_for_end(state.pool, uuid, wait_s)
+        else:
+            view = await intake.poll(state.pool, uuid)
+    except POOL_AWAY as error:
+        log.warning("poll without a database", extra={"error": str(error)})
+        return responses.json_value({"location": location_of(request, uuid)}, status=202)
     if view is None:
         return await _missed(request)
     if view.status is not None:

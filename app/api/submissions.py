@@ -1,9 +1,11 @@
 """`PUT …/vm-instances/{uuid}/actions`: one row, one message, 202."""
 
+from contextlib import suppress
 from typing import Any
 
 import orjson
 from aiohttp import web
+from sqlalchemy.exc import DBAPIError
 
 from app.api import responses
 from app.api.api_jobs import finished_answer, location_of, wait_for_end
@@ -15,6 +17,7 @@ from app.domain.errors import SessionInvalid
 from app.queue import TaskName
 from app.store import accounts, intake
 from app.store.intake import Submission
+from app.store.session import POOL_AWAY
 from app.zstack.forms import BadRequest, action_of, check_types
 from app.zstack.headers import JobHeaders, job_headers, session_uuid
 from app.zstack.results import error_result
@@ -56,10 +59,12 @@ async def submit_action(request: web.Request) -> web.Response:
         state.refused_sessions.spend(address)
     else:
         state.publisher.publish(TaskName.START, submission.job_uuid)
+        # Accepted is accepted, whatever becomes of the database from here on.
         if receipt.slides:
-            await state.write(
-                lambda c: accounts.slide(c, session, timeout_s=state.settings.session_timeout_s)
-            )
+            with suppress(DBAPIError, *POOL_AWAY):
+                await state.write(
+                    lambda c: accounts.slide(c, session, timeout_s=state.settings.session_timeout_s)
+                )
     return await _answer(request, submission)
 
 
@@ -90,7 +95,9 @@ async def _answer(request: web.Request, submission: Submission) -> web.Response:
     """202 with the location; with `Prefer: wait=N` the result itself if it comes in time."""
     wait_s = preferred_wait_s(request.headers)
     if wait_s:
-        view = await wait_for_end(state_of(request).pool, submission.job_uuid, wait_s)
+        view = None
+        with suppress(*POOL_AWAY):
+            view = await wait_for_end(state_of(request).pool, submission.job_uuid, wait_s)
         if view is not None and view.status is not None:
             return finished_answer(view, with_schema=submission.wants_schema)
     location = location_of(request, submission.job_uuid)

@@ -15,7 +15,7 @@ import psycopg
 from psycopg import Cursor
 from psycopg.rows import namedtuple_row
 from sqlalchemy import Connection, Engine, create_engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 T = TypeVar("T")
@@ -29,6 +29,15 @@ CONNECT_TIMEOUT_S = 5
 # Deadlock and serialization failure: the transaction is undone and may simply run again.
 _TRY_AGAIN = ("40P01", "40001")
 _TRIES = 5
+# The server does not answer, or gave up on the statement: nothing is known of its effect, and the
+# same may work a little later.
+DATABASE_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, OperationalError, InterfaceError)
+POOL_AWAY = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InterfaceError,
+    OSError,
+)
 
 
 class Database:

@@ -3,10 +3,12 @@
 import asyncio
 from typing import Any
 
+import asyncpg
 import pytest
 import redis.asyncio
 
 from app.queue import CONTROL_SEEN_KEY, TaskName
+from app.store import intake
 from app.store.session import Database
 from tests.engine import Engine
 from tests.factories import Inventory, make_account
@@ -126,6 +128,34 @@ async def test_a_submission_that_may_wait_is_answered_with_the_result(
     answer = await waiting
     assert answer.status == 200
     assert (await answer.json())["result"]["numberOfClonedVm"] == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionRefusedError(),
+        asyncpg.CannotConnectNowError("the database system is starting up"),
+        asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"),
+        asyncpg.InterfaceError("connection is closed"),
+    ],
+)
+async def test_without_a_database_a_poll_says_ask_again_and_a_submission_stays_accepted(
+    api: Api,
+    inventory: Inventory,
+    as_admin: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    async def away(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(intake, "poll", away)
+    job = await submit(api, inventory.source, as_admin | {"Prefer": "wait=5"}, names=["a"])
+    answer = await api.get(f"{JOBS}/{job}")
+    assert answer.status == 202
+    assert (await answer.json())["location"].endswith(f"{JOBS}/{job}")
+    monkeypatch.undo()
+    assert "progress" in await (await api.get(f"{JOBS}/{job}")).json()
 
 
 async def test_items_are_paged_in_request_order(
