@@ -5,11 +5,11 @@ uuid, synced, and renamed without replacing anything. So a second run finds eith
 to throw away, or the finished file.
 """
 
+import errno
 import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from uuid import uuid4
 
 from app.domain.errors import (
     CloneError,
@@ -39,6 +39,7 @@ from workers.storage.root import Root
 
 BASE_MODE = 0o440
 VOLUME_MODE = 0o600
+_NO_TMPFILE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL})
 
 
 class LocalStorage:
@@ -217,15 +218,23 @@ def _method_of(descriptor: int, volume: VolumePlan) -> CloneMethod:
 
 def _can_reflink(opened: Root) -> bool:
     """Tried on two real files: nothing else tells."""
-    with _nameless(opened) as first, _nameless(opened) as second:
+    with _nameless(opened, "source") as first, _nameless(opened, "target") as second:
         os.pwrite(first, b"\1" * 4096, 0)
         return reflink(first, second)
 
 
 @contextmanager
-def _nameless(opened: Root) -> Iterator[int]:
-    """A file in work/ that nobody has to remove."""
-    name = f"work/reflink-probe-{uuid4().hex}"
-    with opened.opened(name, os.O_RDWR | os.O_CREAT | os.O_EXCL, VOLUME_MODE) as descriptor:
+def _nameless(opened: Root, probe: str) -> Iterator[int]:
+    """A file in work/ that nobody has to remove: it has no name, and where the file system (NFS)
+    makes no such files a name of its own that the next probe takes again."""
+    try:
+        with opened.opened("work", os.O_RDWR | os.O_TMPFILE, VOLUME_MODE) as descriptor:
+            yield descriptor
+            return
+    except OSError as error:
+        if error.errno not in _NO_TMPFILE:
+            raise
+    name = f"work/reflink-probe-{probe}"
+    with opened.opened(name, os.O_RDWR | os.O_CREAT, VOLUME_MODE) as descriptor:
         opened.remove(name)
         yield descriptor

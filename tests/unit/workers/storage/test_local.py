@@ -1,7 +1,9 @@
 """What lies in the folder after each call, each crash and each stop."""
 
+import errno
 import os
 import stat
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from app.store.items import LeaseLost
 from tests.storage import MIB, Control, Shelf, read_volume
 from workers.lease import Draining
 from workers.ops.demo.images import Content, write_qcow2, write_raw
-from workers.storage import local
+from workers.storage import local, root
 from workers.storage.local import LocalStorage
 from workers.storage.reader import open_image
 
@@ -267,6 +269,39 @@ def test_a_hand_over_that_must_stop_leaves_the_base(
         shelf.driver.hand_over(plan, Control(raises=stop))
     assert shelf.files() == {shelf.inside(plan.base.path)}
     assert stat.S_IMODE(os.stat(plan.base.path).st_mode) == 0o440
+
+
+class Killed(BaseException):
+    """What a SIGKILL looks like: nothing after it runs."""
+
+
+def test_a_worker_killed_while_it_tries_reflinks_leaves_no_file(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise Killed
+
+    monkeypatch.setattr(root.Root, "remove", killed)
+    with suppress(Killed):
+        LocalStorage(shelf.ref).facts()
+    assert list((shelf.folder / "work").iterdir()) == []
+
+
+def test_where_no_nameless_files_are_made_the_next_probe_takes_what_one_left(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = root.Root.opened
+
+    def like_nfs(self: root.Root, inside: str, flags: int, mode: int = 0) -> object:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "no O_TMPFILE")
+        return opened(self, inside, flags, mode)
+
+    shelf.driver.facts()
+    (shelf.folder / "work" / "reflink-probe-source").write_bytes(b"left")
+    monkeypatch.setattr(root.Root, "opened", like_nfs)
+    assert LocalStorage(shelf.ref).facts().total_bytes > 0
+    assert list((shelf.folder / "work").iterdir()) == []
 
 
 def test_a_reflink_that_was_asked_for_is_no_other_method(
