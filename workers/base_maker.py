@@ -22,6 +22,7 @@ from app.domain.states import WaitReason
 from app.store import bases
 from app.store.bases import BaseClaim, MadeBase
 from app.store.items import LeaseLost
+from app.store.session import DATABASE_AWAY
 from workers.context import WorkerContext
 from workers.holding import holding
 from workers.lease import Draining, Lease
@@ -71,7 +72,7 @@ def remove_base(base_set_uuid: str, worker: WorkerContext) -> None:
 def _make_or_fail(claim: BaseClaim, lease: Lease, worker: WorkerContext) -> None:
     try:
         _make(claim, lease, worker)
-    except LeaseLost:
+    except (LeaseLost, *DATABASE_AWAY):
         raise
     except Draining:
         bases.hand_back(worker.database, claim)

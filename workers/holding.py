@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from app.store.items import Flags, LeaseLost
+from app.store.session import DATABASE_AWAY
 from workers.context import WorkerContext
 from workers.lease import Lease, boottime_s
 
@@ -29,7 +30,8 @@ def holding(
     beat: Callable[[C, int], Flags | None],
 ) -> Iterator[tuple[C, Lease] | None]:
     """The claim with its lease, which beats until the end of the block; None where there is
-    nothing to claim. LeaseLost ends the block quietly: whoever has it now goes on.
+    nothing to claim. LeaseLost ends the block quietly: whoever has it now goes on. So does a
+    database that does not answer: whoever finds the lapsed lease goes on.
 
     With the lock in hand before the claim nothing is between the two. Where somebody else has the
     lock, the claim tells whether he may keep it; if not he is killed, and the fence is read again
@@ -58,6 +60,11 @@ def holding(
         yield claimed, lease
     except LeaseLost:
         log.info("somebody else has it now", extra={"held": uuid})
+    except DATABASE_AWAY as error:
+        log.warning(
+            "the database does not answer, what is held is taken up again when the lease lapses",
+            extra={"held": uuid, "error": str(error).partition("\n")[0]},
+        )
     finally:
         worker.heart.release()
         lock.release()

@@ -1,8 +1,8 @@
 """Runs one item: the next step, its record, then retry or rollback.
 
 The order of events is the rule: the host's lock, then the claim, then each step and its record.
-Whoever loses the lease touches nothing more; whoever finds the item next skips the recorded steps
-and does the others again.
+Whoever loses the lease, or the database, touches nothing more; whoever finds the item next skips
+the recorded steps and does the others again.
 """
 
 import logging
@@ -27,6 +27,7 @@ from app.queue import TaskName
 from app.store import bases, items, jobs
 from app.store.items import Claim, LeaseLost, StepRecord
 from app.store.models import VmState
+from app.store.session import DATABASE_AWAY
 from workers.context import StepContext, WorkerContext
 from workers.holding import holding
 from workers.lease import Draining, Lease
@@ -89,7 +90,7 @@ class ItemRun:
             except Draining:
                 items.hand_back(self._worker.database, self._claim)
                 return
-            except LeaseLost:
+            except (LeaseLost, *DATABASE_AWAY):
                 raise
             except Exception as error:
                 self._failed(step.name, error)
@@ -182,7 +183,7 @@ class ItemRun:
             except Draining:
                 items.hand_back_rollback(self._worker.database, self._claim)
                 return
-            except LeaseLost:
+            except (LeaseLost, *DATABASE_AWAY):
                 raise
             except Exception as error:
                 log.exception(

@@ -5,6 +5,8 @@ from typing import Any
 
 import orjson
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from app.domain.errors import (
     CloneError,
@@ -132,6 +134,34 @@ def test_a_killed_workers_item_goes_on_after_its_lease(faked: Faked, call: str) 
     assert faked.engine.scalar("SELECT lapses FROM items") == 1
     # A recorded step was not done again.
     assert faked.storage.calls.count("clone") == (2 if call == "clone" else 1)
+
+
+@pytest.mark.parametrize("call", ["make_base", "clone", "hand_over", "delete_volume"])
+def test_a_database_that_goes_away_fails_no_name(faked: Faked, call: str) -> None:
+    mode = "full" if call == "hand_over" else "linked"
+    if call == "delete_volume":
+        faked.hypervisor.before = fails("define", OperationFailed())
+    faked.storage.before = fails(call, _lost_connection(faked))
+    job = faked.job("a", systemTags=[f"cloneMode::{mode}"])
+    faked.engine.start(job)
+    states = faked.engine.item_states(job)
+    _let_leases_lapse(faked)
+    if call == "delete_volume":
+        assert states == ["RollingBack"]
+        assert error_of(faked, "a")["cause"]["code"] == OperationFailed.code
+        faked.nothing_left_of("a")
+    else:
+        assert faked.engine.item_states(job) == ["Succeeded"]
+
+
+def _lost_connection(faked: Faked) -> Exception:
+    """What SQLAlchemy raises when the server ends a connection that is in use."""
+    with faked.engine.database.engine.connect() as connection:
+        pid = connection.scalar(text("SELECT pg_backend_pid()"))
+        faked.engine.scalar("SELECT pg_terminate_backend(:pid, 5000)", pid=pid)
+        with pytest.raises(DBAPIError) as lost:
+            connection.scalar(text("SELECT 1"))
+    return lost.value
 
 
 def test_a_worker_killed_while_it_takes_the_base_leaves_it_to_the_next(faked: Faked) -> None:
