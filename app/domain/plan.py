@@ -160,5 +160,6 @@ class ClonePlan:
     def steps(self) -> tuple[StepName, ...]:
         return steps_of(
             data_volumes=bool(self.data_volumes),
+            customize=bool(self.cdroms or self.tags),
             start=self.strategy is CloneStrategy.INSTANT_START,
         )

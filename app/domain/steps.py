@@ -13,11 +13,13 @@ class StepName(StrEnum):
     START_VM = "start_vm"
 
 
-def steps_of(*, data_volumes: bool, start: bool) -> tuple[StepName, ...]:
+def steps_of(*, data_volumes: bool, customize: bool, start: bool) -> tuple[StepName, ...]:
     """The steps one item takes, in running order; those it does not need are left out."""
     left_out = set()
     if not data_volumes:
         left_out.add(StepName.COPY_DATA_VOLUMES)
+    if not customize:
+        left_out.add(StepName.CUSTOMIZE_GUEST)
     if not start:
         left_out.add(StepName.START_VM)
     return tuple(step for step in StepName if step not in left_out)

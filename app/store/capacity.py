@@ -9,10 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-from sqlalchemy import Connection, delete, func, insert, literal_column, select, update
+from sqlalchemy import Connection, delete, func, literal_column, select, update
 from sqlmodel import col
 
 from app.store.models import HostCapacity, Reservation, ReservationKind, StorageCapacity
+from app.store.sql import copy_rows
 
 _HOST_COLUMN = {
     ReservationKind.CPU: HostCapacity.available_cpu,
@@ -32,8 +33,9 @@ def reserve(connection: Connection, holdings: Sequence[Holding]) -> None:
     """Hold all of them, or none: IntegrityError where a capacity would go below zero."""
     if not holdings:
         return
-    connection.execute(
-        insert(Reservation),
+    copy_rows(
+        connection,
+        Reservation,
         [
             {
                 "uuid": uuid4().hex,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, text
 
 from app.domain.addressing import mint_mac
 from app.domain.errors import ErrorCode
@@ -16,6 +16,7 @@ from app.domain.spec import CloneSpec
 from app.domain.states import BaseSetState, ItemState, WaitReason, check_move
 from app.store.codec import error_from_json, spec_from_json
 from app.store.models import UsedIp, VmInstance, VmNic, Volume
+from app.store.sql import copy_rows
 
 SCHEDULER_LOCK = 7263512
 
@@ -117,7 +118,10 @@ def free_macs(connection: Connection, number: int, rng: random.Random) -> Iterat
     minted = {mint_mac(0, rng)[:14] for _ in range(number)}
     taken = set(
         connection.execute(
-            text("SELECT left(mac, 14) FROM vm_nics WHERE left(mac, 14) = ANY(:minted)"),
+            text(
+                "SELECT prefix FROM unnest(CAST(:minted AS text[])) AS prefix WHERE EXISTS "
+                "(SELECT 1 FROM vm_nics WHERE mac BETWEEN prefix || '\\:00' AND prefix || '\\:ff')"
+            ),
             {"minted": list(minted)},
         ).scalars()
     )
@@ -147,8 +151,7 @@ def write(connection: Connection, rows: GrantRows, *, worker: str) -> None:
         (VmNic, rows.nics),
         (UsedIp, rows.used_ips),
     ):
-        if values:
-            connection.execute(insert(table), values)
+        copy_rows(connection, table, values)
     connection.execute(
         text(
             "WITH granted AS (UPDATE items SET state = 'Granted', host_uuid = g.host_uuid, "
@@ -187,7 +190,7 @@ def create_records(
     check_move(ItemState.WAITING, ItemState.GRANTED)
     check_move(ItemState.GRANTED, ItemState.RUNNING)
     check_move(ItemState.RUNNING, ItemState.SUCCEEDED)
-    connection.execute(insert(VmInstance), list(vms))
+    copy_rows(connection, VmInstance, vms)
     connection.execute(
         text(
             "WITH made AS (UPDATE items SET state = 'Succeeded', wait_reason = NULL, "

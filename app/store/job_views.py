@@ -165,6 +165,7 @@ def _step_place(row: Row[Any]) -> tuple[int | None, int | None]:
         return None, None
     names = steps_of(
         data_volumes=len(row.plan["volumes"]) > 1,
+        customize=bool(row.plan["cdroms"] or row.plan["tags"]),
         start=row.plan["strategy"] == CloneStrategy.INSTANT_START,
     )
     step = StepName(row.step)

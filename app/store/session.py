@@ -103,7 +103,7 @@ class Database:
             try:
                 with self.engine.begin() as connection:
                     return work(connection)
-            except DBAPIError as exc:
+            except (DBAPIError, psycopg.Error) as exc:
                 if sqlstate(exc) not in _TRY_AGAIN or attempt == _TRIES - 1:
                     raise
                 time.sleep(0.01 * 2**attempt)
@@ -115,9 +115,9 @@ class Database:
             self._hot.close()
 
 
-def sqlstate(exc: DBAPIError) -> str | None:
+def sqlstate(exc: DBAPIError | psycopg.Error) -> str | None:
     """PostgreSQL's five-character code of the error, if the server sent one."""
-    return getattr(exc.orig, "sqlstate", None)
+    return getattr(exc.orig if isinstance(exc, DBAPIError) else exc, "sqlstate", None)
 
 
 class _PlainConnection(asyncpg.Connection):  # type: ignore[misc]
