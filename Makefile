@@ -4,7 +4,7 @@ BIN := .venv/bin
 LEVELS := unit integration e2e chaos browser
 LEVEL ?= $(LEVELS)
 
-.PHONY: run test lint bench lock clean
+.PHONY: run test lint chaos bench lock clean
 
 run: .venv/.installed
 	@$(BIN)/vmclone demo $(if $(ONCE),--once)
@@ -20,6 +20,14 @@ lint: .venv/.developed
 	$(BIN)/ruff format --quiet --check .
 	$(BIN)/mypy --no-error-summary
 	@layers=$$($(BIN)/lint-imports --no-cache) || { echo "$$layers"; exit 1; }
+
+# Long fault runs; APART=1 lets the stack recover between two faults. VERBOSE=1 says all that is done.
+chaos: SEEDS ?= 5
+chaos: FIRST_SEED ?= 1
+chaos: .venv/.developed
+	@$(BIN)/python -m tests.machine
+	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) --first-seed $(FIRST_SEED) \
+	  $(if $(APART),--apart) $(if $(VERBOSE),--verbose)
 
 # Speed, as ratios in one run.
 bench: .venv/.developed
