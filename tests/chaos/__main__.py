@@ -9,6 +9,8 @@ from tests.chaos.recovery import Recoveries
 from tests.chaos.report import table
 from tests.chaos.session import run_seeds
 
+SHOWN = 800  # characters of a finding
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make chaos")
@@ -51,7 +53,7 @@ def _show(findings: list[str], log: list[str]) -> None:
     for line in log:
         print(f"    {line}")
     for finding in findings:
-        print(f"  VIOLATION {finding}", flush=True)
+        print(f"  VIOLATION {finding[:SHOWN]}", flush=True)
 
 
 if __name__ == "__main__":

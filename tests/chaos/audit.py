@@ -148,7 +148,7 @@ def _answer(
     api: Api, outcome: Outcome, connection: Connection, allowed: frozenset[str]
 ) -> Iterator[str]:
     request = outcome.request
-    again = api.call("GET", f"/zstack/v1/api-jobs/{request.uuid}")
+    again = api.answer("GET", f"/zstack/v1/api-jobs/{request.uuid}")
     if again != outcome.final:
         yield f"job {request.uuid}: its answer changed from {outcome.final} to {again}"
     allowed |= {CANCELED} if outcome.cancelled else set()

@@ -30,17 +30,19 @@ class Api:
         self._session = ""
 
     def log_in(self) -> None:
-        """Tries until it works, for a minute."""
         password = hashlib.sha512(b"password").hexdigest()
         body = {"logInByAccount": {"accountName": "admin", "password": password}}
+        answer = self.answer("PUT", "/zstack/v1/accounts/login", body)
+        assert answer.status == 200, answer
+        self._session = answer.json()["inventory"]["uuid"]
+
+    def answer(self, method: str, path: str, body: Json | None = None) -> Answer:
+        """Asks until the server answers, for a minute."""
         until_s = time.monotonic() + 60
-        while True:
-            answer = self.call("PUT", "/zstack/v1/accounts/login", body)
-            if answer is not None and answer.status == 200:
-                self._session = answer.json()["inventory"]["uuid"]
-                return
-            assert time.monotonic() < until_s, f"cannot log in: {answer}"
+        while (answer := self.call(method, path, body)) is None:
+            assert time.monotonic() < until_s, f"no answer to {method} {path}"
             time.sleep(0.2)
+        return answer
 
     def call(
         self, method: str, path: str, body: Json | None = None, **headers: str
