@@ -96,6 +96,7 @@ class LocalStorage:
             final = opened.relative(volume.path)
             control.checkpoint()
             if opened.exists(final):
+                opened.remove(_part_name(volume.uuid))
                 opened.settle(final)
                 with opened.opened(final, os.O_RDONLY) as found:
                     return VolumeFacts(_method_of(found, volume), volume.format, allocated(found))
@@ -110,6 +111,8 @@ class LocalStorage:
         with self._opened(f"making volume {volume.uuid} of its base") as opened:
             final, base = opened.relative(volume.path), opened.relative(volume.base.path)
             control.checkpoint()
+            # Of an earlier run that copied, while others still needed the base.
+            opened.remove(_part_name(volume.uuid))
             if opened.exists(final):
                 opened.settle(final)
             else:

@@ -260,6 +260,20 @@ def test_a_base_that_is_handed_over_becomes_the_volume_itself(
     assert read_volume(plan) == source_bytes(source)
 
 
+@pytest.mark.parametrize("make", ["hand_over", "clone"])
+def test_the_part_that_a_killed_copy_left_goes_however_the_volume_is_made_in_the_end(
+    shelf: Shelf, source: SourceVolume, make: str
+) -> None:
+    plan = shelf.plan(shelf.made_base(source), FULL)
+    if make == "clone":
+        shelf.driver.clone(plan, Control())
+    part = shelf.folder / "work" / f"{plan.uuid}.part"
+    part.write_bytes(b"half a copy")
+    getattr(shelf.driver, make)(plan, Control())
+    assert not part.exists()
+    assert read_volume(plan) == source_bytes(source)
+
+
 @pytest.mark.parametrize("stop", [LeaseLost(), OperationCanceled()])
 def test_a_hand_over_that_must_stop_leaves_the_base(
     shelf: Shelf, source: SourceVolume, stop: Exception
