@@ -147,6 +147,8 @@ def open_async_engine(url: str) -> AsyncEngine:
         _with_driver(url, "asyncpg"),
         pool_size=4,
         max_overflow=8,
+        # A connection that a restart of the server ended is found out before a request gets it.
+        pool_pre_ping=True,
         connect_args={
             "timeout": CONNECT_TIMEOUT_S,
             "server_settings": {name: str(value) for name, value in LIMITS_MS.items()}

@@ -158,6 +158,21 @@ async def test_without_a_database_a_poll_says_ask_again_and_a_submission_stays_a
     assert "progress" in await (await api.get(f"{JOBS}/{job}")).json()
 
 
+async def test_no_request_meets_a_connection_that_a_restart_of_the_database_ended(
+    api: Api, inventory: Inventory, as_admin: dict[str, str], database: Database
+) -> None:
+    path = f"/zstack/v1/vm-instances/{inventory.source}"
+    # More than one connection in the pool, and all of them used before.
+    before = await asyncio.gather(*(api.get(path, headers=as_admin) for _ in range(4)))
+    with database.single() as connection:
+        connection.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    after = [await api.get(path, headers=as_admin) for _ in range(4)]
+    assert {answer.status for answer in (*before, *after)} == {200}
+
+
 async def test_items_are_paged_in_request_order(
     api: Api, inventory: Inventory, as_admin: dict[str, str], engine: Engine
 ) -> None:
