@@ -126,7 +126,10 @@ class Monkey:
         arena, give_up = self._arena, threading.Event()
         arena.ask_storage(slow_s=SLOW_S)
         api = Api(f"http://127.0.0.1:{arena.stack.settings.port}")
-        api.log_in()
+        answer = api.log_in()
+        if answer.status != 200:
+            self.run.findings.append(f"cannot log in: {answer}")
+            return self.run
         callers = [Caller(api, r, give_up, self._say) for r in self._plan.requests]
         self._began_s = time.monotonic()
         for caller in callers:
