@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 
 from app.domain.errors import (
+    AddressUnavailable,
     CloneError,
-    InvalidArgument,
     OperationFailed,
     PermissionDenied,
     ResourceNotFound,
@@ -113,8 +113,9 @@ def _check_references(connection: Connection, request: CloneRequest) -> None:
             )
     for l3_uuid, ip in request.static_ips:
         if not lookups.in_range(connection, l3_uuid, ip):
-            raise InvalidArgument(
-                f"IP[{ip}] of system tag[staticIp::{l3_uuid}::{ip}] is in no range of the network"
+            raise AddressUnavailable(
+                f"IP[{ip}] is not available: system tag[staticIp::{l3_uuid}::{ip}] names an "
+                "address in no range of the network"
             )
 
 

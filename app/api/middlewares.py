@@ -89,7 +89,15 @@ async def compression(request: web.Request, handler: Handler) -> web.StreamRespo
         isinstance(response, web.Response)
         and isinstance(response.body, bytes)
         and len(response.body) >= COMPRESS_FROM_BYTES
-        and "gzip" in request.headers.get("Accept-Encoding", "")
+        and _names_gzip(request.headers.get("Accept-Encoding", ""))
     ):
         response.enable_compression(ContentCoding.gzip)
     return response
+
+
+def _names_gzip(accept_encoding: str) -> bool:
+    for coding in accept_encoding.lower().split(","):
+        name, _, weight = coding.replace(" ", "").partition(";q=")
+        if name == "gzip":
+            return weight.strip("0.") != "" or not weight
+    return False

@@ -96,6 +96,7 @@ _ORDERS: dict[str, Callable[[Candidate, Demand], object]] = {
 }
 # The API page writes this one without "Host".
 _ALIASES = {"LastHostPreferredAllocatorStrategy": "LastHostPreferredHostAllocatorStrategy"}
+ALLOCATOR_STRATEGIES = (*_ORDERS, *_ALIASES)
 
 
 def reachable(candidates: Iterable[Candidate], demand: Demand) -> list[Candidate]:

@@ -22,6 +22,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _UUID = re.compile(r"[0-9a-f]{32}")
 # System tags by their first token; those in the first set have an effect in this version.
 _EFFECTIVE_TAGS = frozenset({"staticIp", "cloneMode", "cdroms", "createWithoutCdRom"})
+# What a JustCreate asks for beyond its VM's record.
+_BEYOND_THE_RECORD = ("userTags", "rootVolumeSystemTags", "dataVolumeSystemTags", "full")
 _KNOWN_TAGS = _EFFECTIVE_TAGS | frozenset(
     {
         "hostname",
@@ -91,7 +93,7 @@ def parse_clone_request(parameters: Mapping[str, Any]) -> CloneRequest:
         cdroms=_cdroms(system_tags),
         system_tags=_known(system_tags),
         user_tags=_tags(parameters, "userTags"),
-        ignored=tuple(_ignored(parameters, system_tags)),
+        ignored=tuple(dict.fromkeys(_ignored(parameters, system_tags))),
     )
 
 
@@ -263,10 +265,13 @@ def _ignored(parameters: Mapping[str, Any], system_tags: Sequence[str]) -> Itera
         yield "vmCustomSpecification"
     if _boolean(parameters, "resetTpm"):
         yield "resetTpm"
+    record_alone = _strategy(parameters) is CloneStrategy.JUST_CREATE
     for tag in system_tags:
         name = tag.partition("::")[0]
-        if name not in _EFFECTIVE_TAGS:
+        if record_alone or name not in _EFFECTIVE_TAGS:
             yield f"systemTags[{name}]"
+    if record_alone:
+        yield from (field for field in _BEYOND_THE_RECORD if parameters.get(field))
 
 
 def _embedded_json(field: str, given: Any) -> Any:

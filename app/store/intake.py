@@ -152,6 +152,8 @@ def _progress(row: asyncpg.Record) -> dict[str, Any]:
         "canceled": row["canceled"],
         "bytesDone": bytes_done,
     }
+    if ended + row["running"] == total:  # known once every name has ended or been granted
+        progress["bytesTotal"] = row["bytes_done"] + int(row["bytes_open_total"] or 0)
     elapsed_s = row["elapsed_s"]
     if elapsed_s and bytes_done:
         progress["rateBytesPerSecond"] = int(bytes_done / elapsed_s)

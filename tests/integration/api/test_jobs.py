@@ -98,6 +98,8 @@ async def test_progress_is_counted_while_the_job_runs(
     counts = [progress[name] for name in ("waiting", "running", "succeeded", "failed", "canceled")]
     assert sum(counts) == 2
     assert None not in progress.values()
+    whole = await (await api.get(f"{OWN}/{job}", headers=as_admin)).json()
+    assert progress["bytesTotal"] == whole["bytesTotal"]
 
 
 async def test_a_poll_that_may_wait_is_answered_when_the_job_ends(

@@ -81,8 +81,10 @@ def test_create_stopped_ends_stopped_and_holds_no_cpu(faked: Faked) -> None:
 
 
 def test_just_create_makes_the_record_and_nothing_else(faked: Faked) -> None:
-    job = faked.job("a", "b", strategy="JustCreate")
+    job = faked.job("a", "b", strategy="JustCreate", userTags=["t"], systemTags=["cdroms::empty"])
     faked.engine.start(job)
+    ignored = faked.engine.scalar("SELECT ignored FROM jobs WHERE uuid = :job", job=job)
+    assert ignored == ["systemTags[cdroms]", "userTags"]
     assert faked.engine.item_states(job) == ["Succeeded"] * 2
     vms = faked.engine.rows("SELECT * FROM vm_instances WHERE origin = 'cloned'")
     assert [(vm.state, vm.host_uuid, vm.root_volume_uuid) for vm in vms] == [

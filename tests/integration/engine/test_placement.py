@@ -40,6 +40,13 @@ def test_a_static_address_serves_one_name_and_fails_the_next(faked: Faked) -> No
     assert "IP[10.0.0.77] is not available" in error["cause"]["details"]
 
 
+def test_a_static_address_outside_the_ranges_refuses_the_job(faked: Faked) -> None:
+    job = faked.job("a", systemTags=[f"staticIp::{faked.inventory.l3_network}::10.9.9.9"])
+    faked.engine.start(job)
+    error = faked.engine.scalar("SELECT error FROM jobs WHERE uuid = :job", job=job)
+    assert (error["code"], "IP[10.9.9.9] is not available" in error["details"]) == ("L3.1000", True)
+
+
 def test_addresses_and_macs_are_never_given_twice(faked: Faked) -> None:
     faked.engine.start(faked.job(*(f"vm-{n}" for n in range(300))))
     assert faked.engine.scalar("SELECT count(DISTINCT ip) FROM used_ips") == 301

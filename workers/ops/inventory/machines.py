@@ -8,6 +8,7 @@ from ipaddress import IPv4Address
 from yaml import Node
 
 from app.domain.addressing import to_number, to_text
+from app.domain.placement import ALLOCATOR_STRATEGIES
 from app.store.inventory.values import (
     Cluster,
     DeclaredNic,
@@ -23,13 +24,6 @@ from workers.ops.inventory.shelves import Shelves, derived_uuid
 from workers.ops.inventory.volumes import Place, read_volumes
 
 PLATFORMS = ("Linux", "Windows", "Paravirtualization", "WindowsVirtio", "Other")
-STRATEGIES = (
-    "DefaultHostAllocatorStrategy",
-    "LastHostPreferredHostAllocatorStrategy",
-    "LastHostPreferredAllocatorStrategy",
-    "LeastVmPreferredHostAllocatorStrategy",
-    "DesignatedHostAllocatorStrategy",
-)
 
 
 class _AdoptedState(StrEnum):
@@ -99,7 +93,7 @@ class _PlainFields:
             architecture=fields.optional("architecture", scalars.name, "x86_64"),
             guest_os_type=fields.optional("guestOsType", scalars.name, None),
             allocator_strategy=fields.optional(
-                "allocatorStrategy", scalars.one_of(STRATEGIES), None
+                "allocatorStrategy", scalars.one_of(ALLOCATOR_STRATEGIES), None
             ),
             system_tags=_tags(fields, "systemTags"),
             user_tags=_tags(fields, "userTags"),
