@@ -362,6 +362,7 @@ def make_job(
     account: str = ADMIN,
     priority: int = 5,
     deadline_s: float = 3600,
+    policy: dict[str, Any] | None = None,
     **parameters: Any,
 ) -> str:
     """An accepted job, as intake leaves it; parameters are ZStack's."""
@@ -377,6 +378,7 @@ def make_job(
             ),
             "requested": len(names),
             "priority": priority,
+            "policy": policy,
             "api_timeout_ms": int(deadline_s * 1000),
         },
     )

@@ -8,10 +8,11 @@ from app.domain.errors import (
     OperationCanceled,
     OperationFailed,
     OperationTimeout,
+    SiblingFailed,
 )
 from app.domain.states import ItemState, JobOutcome, outcome_of
 from app.store import jobs, vm_views
-from app.store.jobs import EndedItem, Result
+from app.store.jobs import EndedItem, EndedJob, Result
 from app.zstack import results
 from workers.context import WorkerContext
 
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 # Errors of a whole job, not of a name: with no clone standing the job itself failed.
 _WHOLE = (OperationCanceled.code, OperationTimeout.code)
+# A made item succeeds in the very transaction that stores the result.
+_STANDS = frozenset({ItemState.SUCCEEDED, ItemState.MADE})
 
 
 def finish_job(job_uuid: str, worker: WorkerContext) -> None:
@@ -27,31 +30,31 @@ def finish_job(job_uuid: str, worker: WorkerContext) -> None:
         ended = jobs.ended_items(connection, job_uuid)
         if ended is None:
             return
-        stand = [item.vm_uuid for item in ended.items if item.state is ItemState.SUCCEEDED]
+        stand = [item.vm_uuid for item in ended.items if item.state in _STANDS]
         inventories = {vm.uuid: vm for vm in vm_views.load_vms(connection, stand)}
     entries: list[results.Entry] = [
         inventories[item.vm_uuid]
-        if item.state is ItemState.SUCCEEDED and item.vm_uuid in inventories
+        if item.state in _STANDS and item.vm_uuid in inventories
         else item.error or OperationFailed().error_code
         for item in ended.items
     ]
-    result = _result(ended.error, ended.items, entries)
+    result = _result(ended, entries)
     worker.database.run(lambda connection: jobs.finish(connection, job_uuid, result))
 
 
-def _result(
-    job_error: ErrorCode | None, ended: list[EndedItem], entries: Sequence[results.Entry]
-) -> Result:
+def _result(ended: EndedJob, entries: Sequence[results.Entry]) -> Result:
     outcome = outcome_of(
-        total=len(ended),
-        succeeded=sum(item.state is ItemState.SUCCEEDED for item in ended),
-        canceled=sum(item.state is ItemState.CANCELED for item in ended),
+        total=len(ended.items),
+        succeeded=sum(item.state in _STANDS for item in ended.items),
+        canceled=sum(item.state is ItemState.CANCELED for item in ended.items),
     )
-    error = job_error or _common_error(ended)
+    error = ended.error or _common_error(ended.items)
+    if error is None and ended.all_or_nothing and outcome is JobOutcome.FAILED:
+        error = _nothing(ended.items)
     if error and outcome in {JobOutcome.FAILED, JobOutcome.CANCELED}:
         return Result(503, results.error_result(error), None, outcome, error)
     return Result(
-        200, results.clone_result(entries), results.clone_schema(entries), outcome, job_error
+        200, results.clone_result(entries), results.clone_schema(entries), outcome, ended.error
     )
 
 
@@ -61,3 +64,20 @@ def _common_error(ended: list[EndedItem]) -> ErrorCode | None:
     if len(codes) == 1 and codes <= set(_WHOLE):
         return ended[0].error
     return None
+
+
+def _nothing(ended: list[EndedItem]) -> ErrorCode:
+    """Why an all-or-nothing job came to nothing: the failure that was no sibling's."""
+    errors = [item.error for item in ended if item.error]
+    first = next((e for e in errors if SiblingFailed.code not in (e.code, _cause(e))), errors[0])
+    return ErrorCode(
+        code=OperationFailed.code,
+        description=OperationFailed.description,
+        details=f"the job's policy is allOrNothing, and one of its {len(ended)} names failed: "
+        f"{first.details}",
+        cause=first,
+    )
+
+
+def _cause(error: ErrorCode) -> str | None:
+    return error.cause.code if error.cause else None

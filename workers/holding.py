@@ -17,6 +17,9 @@ class Fenced(Protocol):
     @property
     def fence(self) -> int: ...
 
+    @property
+    def flags(self) -> Flags: ...
+
 
 C = TypeVar("C", bound=Fenced)
 
@@ -52,6 +55,7 @@ def holding(
             lambda bytes_done: beat(claimed, bytes_done),
             lease_s=worker.settings.lease_s,
             claimed_at_s=claimed_at_s,
+            flags=claimed.flags,
             lock_descriptor=lock.descriptor,
         )
         if not first:

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from app.domain.errors import OperationCanceled, OperationTimeout
+from app.domain.errors import OperationCanceled, OperationTimeout, SiblingFailed
 from app.store.items import Flags, LeaseLost
 
 log = logging.getLogger(__name__)
@@ -48,14 +48,15 @@ class Lease:
         *,
         lease_s: float,
         claimed_at_s: float,
+        flags: Flags | None = None,
         lock_descriptor: int | None = None,
     ) -> None:
-        """`claimed_at_s` is the boot time just before the claim was sent."""
+        """`claimed_at_s` is the boot time just before the claim was sent, `flags` what it read."""
         self.inherited_descriptors = () if lock_descriptor is None else (lock_descriptor,)
         self._beat = beat
         self._lease_s = lease_s
         self._valid_until_s = claimed_at_s + lease_s
-        self._flags = Flags()
+        self._flags = flags or Flags()
         self._lost = False
         self._undoing = False
         self._moved_at_s = boottime_s()
@@ -84,7 +85,7 @@ class Lease:
         self.begin_step()
 
     def checkpoint(self) -> None:
-        """Raises LeaseLost, OperationCanceled, OperationTimeout or Draining."""
+        """Raises LeaseLost, Draining, OperationCanceled, SiblingFailed or OperationTimeout."""
         if self._lost or boottime_s() >= self._valid_until_s:
             raise LeaseLost
         if _draining[0]:
@@ -93,6 +94,8 @@ class Lease:
             return
         if self._flags.cancel:
             raise OperationCanceled
+        if self._flags.doomed:
+            raise SiblingFailed
         if self._flags.late:
             raise OperationTimeout("the job's deadline has passed")
 

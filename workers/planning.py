@@ -186,11 +186,11 @@ class JobPlanner:
 
     def _target(self, base: SourceBase) -> StorageView:
         return self._world.storages[
-            self.spec.wish(base.type).storage_uuid or base.file.storage.uuid
+            self.spec.wish(base.type, base.volume_uuid).storage_uuid or base.file.storage.uuid
         ]
 
     def _method(self, base: SourceBase, target: StorageView) -> CloneMethod:
-        wished = self.spec.wish(base.type).method
+        wished = self.spec.wish(base.type, base.volume_uuid).method
         elsewhere = target.ref.uuid != base.file.storage.uuid
         if elsewhere and wished in {CloneMethod.LINKED, CloneMethod.REFLINK}:
             raise StorageUnreachable(
@@ -219,7 +219,7 @@ class JobPlanner:
             size=base.file.virtual_size,
             method=method,
             base=base.file,
-            fallback=self.spec.wish(base.type).method is CloneMethod.AUTO,
+            fallback=self.spec.wish(base.type, base.volume_uuid).method is CloneMethod.AUTO,
         )
 
     def _take_storage(self, volumes: Sequence[VolumePlan]) -> tuple[int, ...]:
@@ -300,8 +300,8 @@ class JobPlanner:
         vm = (item.vm_uuid, "VmInstanceVO")
         wanted = [(*vm, "System", tag) for tag in self.spec.system_tags]
         wanted += [(*vm, "User", tag) for tag in self.spec.user_tags]
-        for volume in volumes:
-            wish = self.spec.wish(volume.type)
+        for base, volume in zip(self.bases, volumes, strict=True):
+            wish = self.spec.wish(base.type, base.volume_uuid)
             wanted += [(volume.uuid, "VolumeVO", "System", tag) for tag in wish.system_tags]
         for resource_uuid, resource_type, kind, tag in dict.fromkeys(wanted):
             yield TagPlan(uuid4().hex, resource_uuid, resource_type, kind, tag)

@@ -131,7 +131,7 @@ class Scheduler:
             self._fail_all(connection, job, outcome)
             return False
         if job.base_set_uuid is None:
-            asked = bases.ask(connection, job.job.uuid)
+            asked = bases.ask(connection, job.job.uuid, job.spec)
             if asked:
                 outcome.wanted_bases[bases.host_of(connection, asked)].append(asked)
         grants.set_wait_reason(connection, [job.job.uuid], job.base_wait or WaitReason.BASE)
@@ -169,9 +169,7 @@ class Scheduler:
             account_uuid=job.job.account_uuid,
             spec=job.spec,
             source=source,
-            bases=sources.load_bases(
-                connection, job.base_set_uuid, with_data_volumes=job.spec.with_data_volumes
-            ),
+            bases=sources.load_bases(connection, job.base_set_uuid, job.spec),
             world=view,
             thin=ThinShare(self._settings.thin_share, self._settings.thin_minimum_bytes),
         )

@@ -12,12 +12,13 @@ from sqlalchemy import Connection
 from app.domain.errors import (
     AddressUnavailable,
     CloneError,
+    InvalidArgument,
     OperationFailed,
     PermissionDenied,
     ResourceNotFound,
     VmStateNotAllowed,
 )
-from app.domain.plan import CloneStrategy
+from app.domain.plan import CloneStrategy, VolumeType
 from app.domain.request import CloneRequest, parse_clone_request
 from app.domain.spec import CloneSpec, VolumeWish
 from app.queue import TaskName, host_queue
@@ -59,9 +60,7 @@ def _judge(connection: Connection, job_uuid: str) -> Judged | None:
         source = _source(connection, job.vm_instance_uuid, job.account_uuid)
         _check_references(connection, request)
         spec = _spec(request)
-        volumes = sources.count_volumes(
-            connection, source.uuid, with_data_volumes=spec.with_data_volumes
-        )
+        volumes = _count_volumes(connection, source, spec)
         if volumes == 0:
             raise OperationFailed(
                 f"vm[uuid:{source.uuid}] has no root volume; nothing can be cloned from it"
@@ -79,7 +78,7 @@ def _judge(connection: Connection, job_uuid: str) -> Judged | None:
     )
     if spec.strategy is CloneStrategy.JUST_CREATE:
         return Judged()
-    base_set = bases.ask(connection, job_uuid)
+    base_set = bases.ask(connection, job_uuid, spec)
     return Judged(base_set, bases.host_of(connection, base_set) if base_set else None)
 
 
@@ -103,6 +102,25 @@ def _source(connection: Connection, vm_uuid: str, account_uuid: str) -> SourceVm
             ),
         )
     return source
+
+
+def _count_volumes(connection: Connection, source: SourceVm, spec: CloneSpec) -> int:
+    """How many volumes each clone gets. Raises InvalidArgument for a choice of another's, or
+    without the root volume."""
+    found = sources.cloneable_volumes(connection, source.uuid)
+    for choice in spec.volumes:
+        kind = next((kind for kind, uuid in found if uuid == choice.uuid), None)
+        if kind is None:
+            raise InvalidArgument(
+                f"field[volumes]: vm[uuid:{source.uuid}] has no volume[uuid:{choice.uuid}] that "
+                "can be cloned"
+            )
+        if kind is VolumeType.ROOT and choice.include is False:
+            raise InvalidArgument(
+                f"field[volumes]: volume[uuid:{choice.uuid}] is the root volume, without which "
+                "there is no clone; leave include out"
+            )
+    return sum(spec.includes(kind, uuid) for kind, uuid in found)
 
 
 def _check_references(connection: Connection, request: CloneRequest) -> None:
@@ -135,6 +153,11 @@ def _references(request: CloneRequest) -> Iterator[tuple[str, str, str]]:
         ),
     )
     yield from ((field, uuid, kind) for field, uuid, kind in optional if uuid)
+    yield from (
+        ("volumes", choice.storage_uuid, "PrimaryStorageVO")
+        for choice in request.volumes
+        if choice.storage_uuid
+    )
     yield from (("systemTags", l3_uuid, "L3NetworkVO") for l3_uuid, _ in request.static_ips)
 
 
@@ -155,4 +178,5 @@ def _spec(request: CloneRequest) -> CloneSpec:
         cdroms=request.cdroms,
         system_tags=request.system_tags,
         user_tags=request.user_tags,
+        volumes=request.volumes,
     )

@@ -3,12 +3,14 @@ message and dead process. Its whole list is `sweep`, in order."""
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 
 from sqlalchemy import Connection
 
 from app.queue import CONTROL_QUEUE, TaskName, host_queue
 from app.store import bases, due
 from app.store.hosts import SEEN_WITHIN_S
+from app.store.items import LeaseLost
 from workers.context import WorkerContext
 
 log = logging.getLogger(__name__)
@@ -26,9 +28,10 @@ def sweep(worker: WorkerContext) -> None:
     _publish(worker, TaskName.START, run(due.accepted_jobs))
     _publish_to_hosts(worker, TaskName.PREPARE_BASE, lambda c: due.base_sets(c, steal=steal))
     run(lambda c: due.take_back_unclaimed(c, host_silent_s=2 * SEEN_WITHIN_S))
+    for job_uuid in run(due.stopped_jobs):
+        _end_unheld(worker, job_uuid)
     _publish_to_hosts(worker, TaskName.CLONE_VM, due.stranded_items)
     _publish_to_hosts(worker, TaskName.CLONE_VM, lambda c: due.open_items(c, steal=steal))
-    run(due.end_overdue)
     run(due.complete_jobs)
     _publish(worker, TaskName.FINISH, run(due.finishing_jobs))
     run(lambda c: bases.mark_unused(c, grace_s=settings.base_grace_s))
@@ -38,7 +41,15 @@ def sweep(worker: WorkerContext) -> None:
             c, retention_s=settings.job_retention_s, refused_s=REFUSED_RETENTION_S
         )
     )
+    run(due.expired_keys)
     run(due.expired_sessions)
+
+
+def _end_unheld(worker: WorkerContext, job_uuid: str) -> None:
+    with suppress(LeaseLost):
+        while worker.database.run(lambda c: due.end_unheld(c, job_uuid)):
+            pass
+    worker.publish(TaskName.FINISH, job_uuid)  # nothing happens while others hold names of it
 
 
 def _publish(worker: WorkerContext, task: TaskName, uuids: list[str]) -> None:

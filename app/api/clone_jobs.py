@@ -1,28 +1,179 @@
-"""`GET /api/v1/clone-jobs/{uuid}` and its items: progress as it is."""
+"""Clone jobs on our own surface: submitted, listed, looked at."""
 
+import hashlib
+from contextlib import suppress
+from enum import StrEnum
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import orjson
 from aiohttp import web
 
+from app.api.api_jobs import wait_for_end
+from app.api.bodies import CLONE_SUBMISSION, read_object
 from app.api.callers import require_caller
+from app.api.preferences import preferred_wait_s
 from app.api.responses import json_value
 from app.api.state import state_of
-from app.domain.errors import ResourceNotFound
-from app.domain.states import ItemState
-from app.store import job_views
+from app.api.submissions import publish_accepted
+from app.domain.clone_job import CloneJobForm, parse_clone_job
+from app.domain.errors import ResourceNotFound, SessionInvalid
+from app.domain.states import ItemState, JobOutcome, JobState
+from app.store import intake, job_views
+from app.store.accounts import Caller
+from app.store.intake import IdempotencyKey, Receipt, Replay, Submission
+from app.store.job_views import JobFilter
+from app.store.session import POOL_AWAY
 from app.zstack.forms import BadRequest
+from app.zstack.headers import job_headers, session_uuid
+from app.zstack.results import error_result
 
 MAX_ITEMS = 1000
+MAX_JOBS = 200
+MAX_KEY_LENGTH = 255
+E = TypeVar("E", bound=StrEnum)
+
+_REFUSAL = error_result(SessionInvalid().error_code)
+
+
+async def create_clone_job(request: web.Request) -> web.Response:
+    """The form is judged at once, everything else behind the queue. 202 with the job, or 200 once
+    it has ended within `Prefer: wait=N`."""
+    body = await read_object(request, limit=CLONE_SUBMISSION)
+    caller = await require_caller(request)
+    if "dryRun" in request.query:
+        raise BadRequest("dryRun is not available in this version; send the job without it")
+    form = parse_clone_job(body)
+    return await submit(request, caller, form, fingerprint_of=body)
+
+
+async def submit(
+    request: web.Request,
+    caller: Caller,
+    form: CloneJobForm,
+    *,
+    fingerprint_of: Any,
+    retry_of: str | None = None,
+) -> web.Response:
+    """Accept the job, or answer with the one that the caller's Idempotency-Key made before."""
+    state = state_of(request)
+    headers = job_headers(request.headers)
+    timeout_s = headers.timeout_s or state.settings.job_timeout_s
+    submission = Submission(
+        job_uuid=headers.job_uuid,
+        session_uuid=session_uuid(request.headers),
+        vm_instance_uuid=form.vm_instance_uuid,
+        request=orjson.dumps(form.parameters).decode(),
+        requested=len(form.parameters["names"]),
+        timeout_ms=timeout_s * 1000,
+        web_hook=headers.web_hook,
+        wants_schema=headers.wants_schema,
+        client_ip=headers.request_ip or request.remote,
+        priority=form.priority,
+        policy=orjson.dumps(form.policy).decode() if form.policy else None,
+        retry_of=retry_of,
+    )
+    key = _idempotency_key(request, caller, fingerprint_of)
+    receipt: Receipt | Replay
+    timeout = state.settings.session_timeout_s
+    if key is None:
+        receipt = await intake.accept(
+            state.pool, submission, session_timeout_s=timeout, refusal=_REFUSAL
+        )
+    else:
+        receipt = await intake.accept_once(
+            state.pool, submission, key, session_timeout_s=timeout, refusal=_REFUSAL
+        )
+    if isinstance(receipt, Replay):
+        assert key is not None
+        return await _replayed(request, caller, key, receipt)
+    if not receipt.is_new:
+        raise BadRequest(f"Duplicate job uuid[{submission.job_uuid}]")
+    publish_accepted(request, submission.job_uuid)
+    return await answer(request, caller, submission.job_uuid)
+
+
+async def answer(request: web.Request, caller: Caller, job_uuid: str) -> web.Response:
+    wait_s = preferred_wait_s(request.headers)
+    if wait_s:
+        with suppress(*POOL_AWAY):
+            await wait_for_end(state_of(request).pool, job_uuid, wait_s)
+    job = await load_job(request, caller, job_uuid)
+    ended = wait_s and job["state"] == JobState.FINISHED
+    response = json_value(job, status=200 if ended else 202)
+    response.headers["Location"] = f"/api/v1/clone-jobs/{job_uuid}"
+    return response
+
+
+async def _replayed(
+    request: web.Request, caller: Caller, key: IdempotencyKey, replay: Replay
+) -> web.Response:
+    if not replay.same:
+        raise web.HTTPUnprocessableEntity(
+            text=f"Idempotency-Key {key.key!r} was used for another request, whose job is "
+            f"{replay.job_uuid}; take a new key for a new request"
+        )
+    response = await answer(request, caller, replay.job_uuid)
+    response.headers["Idempotency-Replayed"] = "true"
+    return response
+
+
+def _idempotency_key(request: web.Request, caller: Caller, body: Any) -> IdempotencyKey | None:
+    given = request.headers.get("Idempotency-Key")
+    if given is None:
+        return None
+    key = given.strip().strip('"')
+    if not 0 < len(key) <= MAX_KEY_LENGTH or not key.isascii() or not key.isprintable():
+        raise BadRequest(
+            f"Invalid header[Idempotency-Key], it must have 1 to {MAX_KEY_LENGTH} printable ASCII "
+            "characters"
+        )
+    canonical = orjson.dumps([request.path, body], option=orjson.OPT_SORT_KEYS)
+    return IdempotencyKey(caller.account_uuid, key, hashlib.sha256(canonical).hexdigest())
 
 
 async def get_clone_job(request: web.Request) -> web.Response:
-    return json_value(await _load_job(request))
+    """With an ETag; 304 while nothing has changed."""
+    caller = await require_caller(request)
+    response = json_value(await load_job(request, caller, request.match_info["uuid"]))
+    assert isinstance(response.body, bytes)
+    tag = hashlib.sha256(response.body).hexdigest()[:32]
+    if any(etag.value in {tag, "*"} for etag in request.if_none_match or ()):
+        response = web.Response(status=304)
+    response.etag = tag
+    return response
+
+
+async def list_clone_jobs(request: web.Request) -> web.Response:
+    """`?state=&outcome=&vmInstanceUuid=&account=&limit=&cursor=`, newest first; `next` is the
+    following page's address, or null."""
+    caller = await require_caller(request)
+    limit = min(max(1, integer(request, "limit", 50)), MAX_JOBS)
+    wanted = JobFilter(
+        account_uuid=None if caller.is_admin else caller.account_uuid,
+        account_name=request.query.get("account"),
+        state=_one_of(request, "state", JobState),
+        outcome=_one_of(request, "outcome", JobOutcome),
+        vm_instance_uuid=request.query.get("vmInstanceUuid"),
+    )
+    cursor = request.query.get("cursor")
+    jobs = await state_of(request).read(
+        lambda c: job_views.load_jobs(c, wanted, cursor=cursor, limit=limit)
+    )
+    following = None
+    if len(jobs) == limit:
+        query = {**request.query, "cursor": jobs[-1]["uuid"]}
+        following = f"{request.path}?{urlencode(query)}"
+    return json_value({"clone-jobs": jobs, "next": following})
 
 
 async def list_items(request: web.Request) -> web.Response:
     """`?after=<ordinal>&limit=&state=`; `next` is the `after` of the following page, or null."""
-    after = _integer(request, "after", -1)
-    limit = min(max(1, _integer(request, "limit", 100)), MAX_ITEMS)
-    state = _state(request.query.get("state"))
-    job = await _load_job(request)
+    after = integer(request, "after", -1)
+    limit = min(max(1, integer(request, "limit", 100)), MAX_ITEMS)
+    state = _one_of(request, "state", ItemState)
+    caller = await require_caller(request)
+    job = await load_job(request, caller, request.match_info["uuid"])
     items = await state_of(request).read(
         lambda c: job_views.load_items(c, str(job["uuid"]), after=after, limit=limit, state=state)
     )
@@ -30,9 +181,8 @@ async def list_items(request: web.Request) -> web.Response:
     return json_value({"items": items, "next": following})
 
 
-async def _load_job(request: web.Request) -> dict[str, object]:
-    caller = await require_caller(request)
-    uuid = request.match_info["uuid"]
+async def load_job(request: web.Request, caller: Caller, uuid: str) -> dict[str, Any]:
+    """Raises ResourceNotFound, also for another account's."""
     account = None if caller.is_admin else caller.account_uuid
     job = await state_of(request).read(lambda c: job_views.load_job(c, uuid, account_uuid=account))
     if job is None:
@@ -40,7 +190,7 @@ async def _load_job(request: web.Request) -> dict[str, object]:
     return job
 
 
-def _integer(request: web.Request, name: str, default: int) -> int:
+def integer(request: web.Request, name: str, default: int) -> int:
     text = request.query.get(name)
     if text is None:
         return default
@@ -53,10 +203,11 @@ def _integer(request: web.Request, name: str, default: int) -> int:
     return number
 
 
-def _state(text: str | None) -> ItemState | None:
+def _one_of(request: web.Request, name: str, values: type[E]) -> E | None:
+    text = request.query.get(name)
     if text is None:
         return None
     try:
-        return ItemState(text)
+        return values(text)
     except ValueError:
-        raise BadRequest(f"[state] is one of {', '.join(ItemState)}") from None
+        raise BadRequest(f"[{name}] is one of {', '.join(values)}") from None

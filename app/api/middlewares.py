@@ -46,6 +46,8 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _method_not_allowed(request, error, own=own)
     except web.HTTPNotFound:
         return _refused(404, "Not Found", f"no api mapping to {api_path(request)}", own=own)
+    except (web.HTTPConflict, web.HTTPUnprocessableEntity) as error:
+        return _refused(error.status, error.reason, error.text or "", own=own)
     except web.HTTPException:
         raise
     except Exception:

@@ -10,7 +10,7 @@ from app.queue import Publisher, TaskName
 log = logging.getLogger(__name__)
 
 COMPLAIN_EVERY_S = 10.0
-Message = tuple[TaskName, str]
+Message = tuple[TaskName, tuple[str, ...]]
 
 
 class PublisherThread:
@@ -30,15 +30,15 @@ class PublisherThread:
         self._messages.put(None)
         self._thread.join(timeout=5)
 
-    def publish(self, task: TaskName, uuid: str) -> None:
-        self._messages.put((task, uuid))
+    def publish(self, task: TaskName, *uuids: str) -> None:
+        self._messages.put((task, uuids))
 
     def _run(self) -> None:
         self._warm_up()
         while (message := self._messages.get()) is not None:
-            task, uuid = message
+            task, uuids = message
             try:
-                self._publisher.publish(task, uuid)
+                self._publisher.publish(task, *uuids)
             except Exception as error:
                 self._complain(error)
 

@@ -5,13 +5,15 @@ import re
 from aiohttp import web
 
 from app.api.api_jobs import poll_job
-from app.api.clone_jobs import get_clone_job, list_items
+from app.api.clone_jobs import create_clone_job, get_clone_job, list_clone_jobs, list_items
 from app.api.health import healthz, readyz
+from app.api.job_verbs import cancel_item, cancel_job, pause_job, resume_job, retry_job
 from app.api.sessions import log_in_by_account, log_in_by_user, log_out, validate
 from app.api.submissions import submit_action
 from app.api.vm_instances import get_vm_instance, query_vm_instances
 
 _UUID = "{uuid:[^/{}\x00]+}"  # PostgreSQL has no NUL
+_ITEM = _UUID.replace("uuid", "item")
 
 # Below /zstack/v1 and /v1, which clients use according to their context path.
 ZSTACK = [
@@ -25,7 +27,14 @@ ZSTACK = [
     web.get("/api-jobs/{uuid}", poll_job, allow_head=False),
 ]
 OWN = [
+    web.get("/api/v1/clone-jobs", list_clone_jobs),
+    web.post("/api/v1/clone-jobs", create_clone_job),
     web.get(f"/api/v1/clone-jobs/{_UUID}", get_clone_job),
+    web.post(f"/api/v1/clone-jobs/{_UUID}/cancel", cancel_job),
+    web.post(f"/api/v1/clone-jobs/{_UUID}/pause", pause_job),
+    web.post(f"/api/v1/clone-jobs/{_UUID}/resume", resume_job),
+    web.post(f"/api/v1/clone-jobs/{_UUID}/retry", retry_job),
+    web.post(f"/api/v1/clone-jobs/{_UUID}/items/{_ITEM}/cancel", cancel_item),
     web.get(f"/api/v1/clone-jobs/{_UUID}/items", list_items),
     web.get("/healthz", healthz),
     web.get("/readyz", readyz),

@@ -58,7 +58,7 @@ async def submit_action(request: web.Request) -> web.Response:
     if receipt.account_uuid is None:
         state.refused_sessions.spend(address)
     else:
-        state.publisher.publish(TaskName.START, submission.job_uuid)
+        publish_accepted(request, submission.job_uuid)
         # Accepted is accepted, whatever becomes of the database from here on.
         if receipt.slides:
             with suppress(DBAPIError, *POOL_AWAY):
@@ -66,6 +66,11 @@ async def submit_action(request: web.Request) -> web.Response:
                     lambda c: accounts.slide(c, session, timeout_s=state.settings.session_timeout_s)
                 )
     return await _answer(request, submission)
+
+
+def publish_accepted(request: web.Request, job_uuid: str) -> None:
+    """Best effort, off the event loop: what is lost the sweeper publishes."""
+    state_of(request).publisher.publish(TaskName.START, job_uuid)
 
 
 def _submission(

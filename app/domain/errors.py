@@ -29,7 +29,9 @@ CloneError
 ├── ToolMissing               CLONE.1006
 ├── UndoFailed                CLONE.1007
 ├── TooManyAttempts           CLONE.1008
-└── TooManyLapses             CLONE.1009
+├── TooManyLapses             CLONE.1009
+├── SiblingFailed             CLONE.1010
+└── TooManyFailures           CLONE.1011
 
 Codes and descriptions are ZStack's where it has one; `CLONE.*` are ours. None is used twice, and
 docs/errors.md lists them all. `retryable` says whether the same work may succeed a little later.
@@ -285,3 +287,17 @@ class TooManyLapses(CloneError):
 
     code = "CLONE.1009"
     description = "Too many workers were lost over this clone"
+
+
+class SiblingFailed(CloneError):
+    """Another name of the job did not come to be, and its policy is allOrNothing."""
+
+    code = "CLONE.1010"
+    description = "Another clone of an all-or-nothing job failed"
+
+
+class TooManyFailures(CloneError):
+    """More names of the job have failed than its policy's maxFailures allows."""
+
+    code = "CLONE.1011"
+    description = "Too many clones of the job failed"

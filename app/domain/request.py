@@ -12,6 +12,7 @@ from typing import Any
 
 from app.domain.errors import InvalidArgument
 from app.domain.plan import CloneMethod, CloneStrategy
+from app.domain.spec import VolumeChoice
 
 MESSAGE = "org.zstack.header.vm.APICloneVmInstanceMsg"
 MAX_NAMES = 10_000
@@ -66,6 +67,7 @@ class CloneRequest:
     cdroms: tuple[str | None, ...] | None = None  # ISO's image uuid or None a drive
     system_tags: tuple[str, ...] = ()
     user_tags: tuple[str, ...] = ()
+    volumes: tuple[VolumeChoice, ...] = ()
     ignored: tuple[str, ...] = ()  # what was accepted and has no effect in this version
 
 
@@ -93,6 +95,7 @@ def parse_clone_request(parameters: Mapping[str, Any]) -> CloneRequest:
         cdroms=_cdroms(system_tags),
         system_tags=_known(system_tags),
         user_tags=_tags(parameters, "userTags"),
+        volumes=tuple(_volumes(parameters)),
         ignored=tuple(dict.fromkeys(_ignored(parameters, system_tags))),
     )
 
@@ -176,6 +179,45 @@ def _text(parameters: Mapping[str, Any], field: str, limit: int) -> str | None:
 def _uuid(parameters: Mapping[str, Any], field: str) -> str | None:
     """An empty string is as good as none: Go clients send it."""
     return _text(parameters, field, MAX_NAME_LENGTH) or None
+
+
+def _volumes(parameters: Mapping[str, Any]) -> Iterator[VolumeChoice]:
+    given = parameters.get("volumes")
+    if given is None:
+        return
+    if not isinstance(given, list) or not all(isinstance(choice, dict) for choice in given):
+        raise InvalidArgument("field[volumes] must be a list of objects, one a source volume")
+    seen: set[str] = set()
+    for number, choice in enumerate(given):
+        where = f"volumes[{number}]"
+        unknown = sorted(set(choice) - {"uuid", "include", "mode", "primaryStorageUuid"})
+        if unknown:
+            raise InvalidArgument(
+                f"unknown field[{where}.{unknown[0]}]; a volume has uuid, include, mode and "
+                "primaryStorageUuid"
+            )
+        uuid = choice.get("uuid")
+        if not isinstance(uuid, str) or not _UUID.fullmatch(uuid) or uuid in seen:
+            raise InvalidArgument(f"field[{where}.uuid] must be a source volume's uuid, given once")
+        seen.add(uuid)
+        include = choice.get("include")
+        if include is not None and not isinstance(include, bool):
+            raise InvalidArgument(f"field[{where}.include] must be true or false")
+        yield VolumeChoice(
+            uuid=uuid,
+            include=include,
+            method=_volume_mode(choice.get("mode"), where),
+            storage_uuid=_uuid(choice, "primaryStorageUuid"),
+        )
+
+
+def _volume_mode(given: Any, where: str) -> CloneMethod | None:
+    if given is None:
+        return None
+    try:
+        return CloneMethod(given)
+    except ValueError:
+        raise InvalidArgument(f"field[{where}.mode] is one of {', '.join(CloneMethod)}") from None
 
 
 def _tags(parameters: Mapping[str, Any], field: str) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """What all names of one job share, once the request was judged against the inventory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.domain.plan import CloneMethod, CloneStrategy, VolumeType
 
@@ -12,6 +12,16 @@ class VolumeWish:
     method: CloneMethod = CloneMethod.AUTO
     storage_uuid: str | None = None  # None: the source volume's own
     system_tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeChoice:
+    """What was asked for one source volume alone; None: as for all of its kind."""
+
+    uuid: str
+    include: bool | None = None
+    method: CloneMethod | None = None
+    storage_uuid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +38,27 @@ class CloneSpec:
     cdroms: tuple[str | None, ...] | None = None
     system_tags: tuple[str, ...] = ()
     user_tags: tuple[str, ...] = ()
+    volumes: tuple[VolumeChoice, ...] = ()
 
-    def wish(self, volume_type: VolumeType) -> VolumeWish:
-        return self.root if volume_type is VolumeType.ROOT else self.data
+    def includes(self, volume_type: VolumeType, volume_uuid: str) -> bool:
+        """The root volume always; data volumes with `full`, or as chosen one by one."""
+        choice = self._choice(volume_uuid)
+        if volume_type is VolumeType.ROOT:
+            return True
+        return self.with_data_volumes if choice.include is None else choice.include
+
+    @property
+    def needs_data_volumes(self) -> bool:
+        return self.with_data_volumes or any(choice.include for choice in self.volumes)
+
+    def wish(self, volume_type: VolumeType, volume_uuid: str) -> VolumeWish:
+        kind = self.root if volume_type is VolumeType.ROOT else self.data
+        choice = self._choice(volume_uuid)
+        return replace(
+            kind,
+            method=choice.method or kind.method,
+            storage_uuid=choice.storage_uuid or kind.storage_uuid,
+        )
+
+    def _choice(self, volume_uuid: str) -> VolumeChoice:
+        return next((c for c in self.volumes if c.uuid == volume_uuid), VolumeChoice(volume_uuid))

@@ -21,6 +21,7 @@ from app.domain.plan import (
     VolumePlan,
     VolumeType,
 )
+from app.domain.spec import CloneSpec
 from app.domain.states import BaseSetState, WaitReason, check_move
 from app.store import capacity
 from app.store.codec import error_to_json
@@ -30,7 +31,7 @@ from app.store.session import Database
 from app.store.sql import select_columns
 
 
-def ask(connection: Connection, job_uuid: str) -> str | None:
+def ask(connection: Connection, job_uuid: str, spec: CloneSpec) -> str | None:
     """Give the job a base set to wait for: one that is asked for and not begun, or a new one.
 
     None while another one of the same source is being made: a set serves only jobs that were
@@ -40,8 +41,7 @@ def ask(connection: Connection, job_uuid: str) -> str | None:
         text(
             "SELECT jobs.vm_instance_uuid AS vm, COALESCE(vm.host_uuid, vm.last_host_uuid, "
             "(SELECT s.host_uuid FROM volumes v JOIN primary_storages s "
-            " ON s.uuid = v.primary_storage_uuid WHERE v.uuid = vm.root_volume_uuid)) AS host, "
-            "(spec->>'with_data_volumes')::boolean AS with_data "
+            " ON s.uuid = v.primary_storage_uuid WHERE v.uuid = vm.root_volume_uuid)) AS host "
             "FROM jobs JOIN vm_instances vm ON vm.uuid = jobs.vm_instance_uuid "
             "WHERE jobs.uuid = :job_uuid"
         ),
@@ -53,14 +53,19 @@ def ask(connection: Connection, job_uuid: str) -> str | None:
             "fence, attempts, lapses) VALUES (:uuid, :vm, :host, :with_data, 'Wanted', 0, 0, 0) "
             "ON CONFLICT DO NOTHING"
         ),
-        {"uuid": uuid4().hex, "vm": row.vm, "host": row.host, "with_data": row.with_data},
+        {
+            "uuid": uuid4().hex,
+            "vm": row.vm,
+            "host": row.host,
+            "with_data": spec.needs_data_volumes,
+        },
     )
     base_set = connection.execute(
         text(
             "UPDATE base_sets SET with_data_volumes = with_data_volumes OR :with_data "
             "WHERE vm_instance_uuid = :vm AND state = 'Wanted' RETURNING uuid"
         ),
-        {"vm": row.vm, "with_data": row.with_data},
+        {"vm": row.vm, "with_data": spec.needs_data_volumes},
     ).scalar_one_or_none()
     if base_set:
         connection.execute(
@@ -86,6 +91,11 @@ class BaseClaim:
     with_data_volumes: bool
     attempts: int
     lapses: int
+
+    @property
+    def flags(self) -> Flags:
+        """It is told with its first heartbeat."""
+        return Flags()
 
     @property
     def key(self) -> dict[str, Any]:

@@ -6,11 +6,18 @@ publishing again stays bounded. Publishing is the caller's, after the commit.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
-from app.domain.errors import OperationCanceled, OperationTimeout
-from app.domain.states import ItemState, JobState, check_move
+from app.domain.errors import (
+    CloneError,
+    OperationCanceled,
+    OperationTimeout,
+    SiblingFailed,
+    TooManyFailures,
+)
+from app.domain.states import ItemState, check_move
 from app.store import items, jobs
 
 BATCH = 200
@@ -20,6 +27,11 @@ ByHost = Mapping[str, Sequence[str]]
 
 
 SWEEPER_LOCK = 7263513
+# Nothing more of it is to begin.
+STOPPED = (
+    "(jobs.cancel_requested_at IS NOT NULL "
+    f"OR (jobs.deadline_at <= clock_timestamp() AND jobs.paused_at IS NULL) OR {items.GIVEN_UP})"
+)
 
 
 def begin_pass(connection: Connection, *, lease_s: float) -> bool | None:
@@ -55,18 +67,14 @@ def finishing_jobs(connection: Connection) -> list[str]:
 
 def complete_jobs(connection: Connection) -> list[str]:
     """Running jobs without an open item: whoever ended the last one died before saying so."""
-    check_move(JobState.RUNNING, JobState.FINISHING)
-    return list(
-        connection.execute(
-            text(
-                "UPDATE jobs SET state = 'Finishing', published_at = clock_timestamp() "
-                "WHERE uuid IN (SELECT uuid FROM jobs JOIN job_counters c ON c.job_uuid = uuid "
-                " WHERE state = 'Running' AND c.succeeded + c.failed + c.canceled = c.total "
-                " LIMIT :batch FOR UPDATE OF jobs SKIP LOCKED) RETURNING uuid"
-            ),
-            {"batch": BATCH},
-        ).scalars()
-    )
+    found = connection.execute(
+        text(
+            "SELECT uuid FROM jobs "  # noqa: S608
+            f"WHERE state = 'Running' AND {jobs.COMPLETE} LIMIT :batch"
+        ),
+        {"batch": BATCH},
+    ).scalars()
+    return [uuid for uuid in found.all() if jobs.begin_finishing(connection, uuid)]
 
 
 def _publishable(connection: Connection, table: str, condition: str) -> list[str]:
@@ -113,16 +121,16 @@ def _base_sets(connection: Connection, condition: str) -> ByHost:
 def open_items(connection: Connection, *, steal: bool) -> ByHost:
     """Items that a worker should have: granted and not claimed, due for another attempt, and
     those whose lease lapsed where `steal` allows it."""
-    lapsed = (
-        "OR (state IN ('Running', 'RollingBack') AND lease_until <= clock_timestamp())"
-        if steal
-        else ""
-    )
+    # Without an owner nothing is stolen: it was handed back, or its job sent it back.
+    lapsed = "OR (state IN ('Running', 'RollingBack') AND lease_until <= clock_timestamp() "
+    lapsed += ")" if steal else "AND owner IS NULL)"
     rows = connection.execute(
         text(
             "UPDATE items SET published_at = clock_timestamp() WHERE uuid IN "  # noqa: S608
             "(SELECT uuid FROM items WHERE ((state = 'Granted' "
-            " AND COALESCE(not_before <= clock_timestamp(), TRUE)) "
+            " AND COALESCE(not_before <= clock_timestamp(), TRUE) AND NOT EXISTS (SELECT 1 "
+            "  FROM jobs WHERE jobs.uuid = job_uuid AND paused_at IS NOT NULL "
+            "  AND cancel_requested_at IS NULL)) "
             f" {lapsed}) AND COALESCE(GREATEST(published_at, not_before) "
             " < clock_timestamp() - CASE WHEN not_before > published_at THEN interval '0' "
             " ELSE make_interval(secs => :unclaimed_s) END, TRUE) "
@@ -149,12 +157,15 @@ def stranded_items(connection: Connection) -> ByHost:
 
 
 def take_back_unclaimed(connection: Connection, *, host_silent_s: float) -> int:
-    """Grants that were never claimed and whose host fell silent wait again for another one."""
+    """Grants that were never claimed and whose host fell silent, or whose job is paused, wait
+    again."""
     uuids = connection.execute(
         text(
             "SELECT items.uuid FROM items JOIN hosts ON hosts.uuid = items.host_uuid "
-            "WHERE items.state = 'Granted' AND items.fence = 0 AND COALESCE(hosts.seen_at "
-            " < clock_timestamp() - make_interval(secs => :silent_s), TRUE) "
+            "JOIN jobs ON jobs.uuid = items.job_uuid "
+            "WHERE items.state = 'Granted' AND items.fence = 0 "
+            "AND (jobs.paused_at IS NOT NULL OR COALESCE(hosts.seen_at "
+            " < clock_timestamp() - make_interval(secs => :silent_s), TRUE)) "
             "ORDER BY items.uuid LIMIT :batch FOR UPDATE OF items SKIP LOCKED"
         ),
         {"silent_s": host_silent_s, "batch": BATCH},
@@ -164,40 +175,71 @@ def take_back_unclaimed(connection: Connection, *, host_silent_s: float) -> int:
     )
 
 
-def end_overdue(connection: Connection) -> list[str]:
-    """Jobs past their deadline or cancelled: what no worker holds ends here, by the database
-    alone. Returns the jobs whose last open item this ended; they move to Finishing."""
-    overdue = connection.execute(
+def stopped_jobs(connection: Connection) -> list[str]:
+    """Running jobs that are cancelled, past their deadline or past their policy, with names that
+    no worker holds."""
+    return list(
+        connection.execute(
+            text(
+                "SELECT uuid FROM jobs WHERE state = 'Running' "  # noqa: S608
+                f"AND {STOPPED} AND EXISTS (SELECT 1 FROM items WHERE job_uuid = jobs.uuid "
+                " AND (items.state IN ('Waiting', 'Made') "
+                " OR (items.state = 'Granted' AND fence = 0))) ORDER BY created_at LIMIT :batch"
+            ),
+            {"batch": BATCH},
+        ).scalars()
+    )
+
+
+def end_unheld(connection: Connection, job_uuid: str) -> bool:
+    """Up to a batch of a stopped job's names that no worker holds: made ones are sent back, the
+    others end here, by the database alone. True while there may be more."""
+    job = connection.execute(
         text(
-            "SELECT uuid, cancel_requested_at IS NOT NULL AS canceled FROM jobs "
-            "WHERE state = 'Running' AND (cancel_requested_at IS NOT NULL "
-            " OR (deadline_at <= clock_timestamp() AND paused_at IS NULL)) "
-            "AND EXISTS (SELECT 1 FROM items WHERE job_uuid = jobs.uuid "
-            " AND (items.state = 'Waiting' OR (items.state = 'Granted' AND fence = 0))) "
-            "ORDER BY uuid LIMIT :batch"
+            "SELECT cancel_requested_at IS NOT NULL AS canceled, "  # noqa: S608
+            "policy->>'onFailure' = 'allOrNothing' AS all_or_nothing, "
+            f"{items.GIVEN_UP} AS given_up "
+            f"FROM jobs WHERE uuid = :uuid AND state = 'Running' AND {STOPPED}"
         ),
-        {"batch": BATCH},
-    ).all()
-    return [row.uuid for row in overdue if _end_unheld(connection, row.uuid, row.canceled)]
-
-
-def _end_unheld(connection: Connection, job_uuid: str, canceled: bool) -> bool:
-    to = ItemState.CANCELED if canceled else ItemState.FAILED
-    error = OperationCanceled() if canceled else OperationTimeout("the job's deadline has passed")
+        {"uuid": job_uuid},
+    ).one_or_none()
+    if job is None:
+        return False
+    to = ItemState.CANCELED if job.canceled else ItemState.FAILED
+    error = _why_stopped(connection, job_uuid, job)
+    sent_back = items.send_back_made(connection, job_uuid, to=to, error=error, limit=BATCH)
     granted = connection.execute(
         text(
             "SELECT uuid FROM items WHERE job_uuid = :job_uuid AND state = 'Granted' "
-            "AND fence = 0 ORDER BY uuid FOR UPDATE SKIP LOCKED"
+            "AND fence = 0 ORDER BY uuid LIMIT :batch FOR UPDATE SKIP LOCKED"
         ),
-        {"job_uuid": job_uuid},
+        {"job_uuid": job_uuid, "batch": BATCH},
     ).scalars()
     ended = sum(
         items.give_up_unclaimed(connection, uuid, to=to, error=error) for uuid in granted.all()
     )
-    ended += items.end_waiting(connection, job_uuid, to=to, error=error)
+    waiting = connection.execute(
+        text(
+            "SELECT uuid FROM items WHERE job_uuid = :job_uuid AND state = 'Waiting' "
+            "ORDER BY uuid LIMIT :batch FOR UPDATE SKIP LOCKED"
+        ),
+        {"job_uuid": job_uuid, "batch": BATCH - min(ended, BATCH - 1)},
+    ).scalars()
+    ended += items.end_waiting(connection, job_uuid, to=to, error=error, only=waiting.all())
     if items.count_ends(connection, job_uuid, to, ended):
-        return jobs.begin_finishing(connection, job_uuid)
-    return False
+        jobs.begin_finishing(connection, job_uuid)
+    return bool(ended or sent_back)
+
+
+def _why_stopped(connection: Connection, job_uuid: str, job: Row[Any]) -> CloneError:
+    if job.canceled:
+        return OperationCanceled()
+    if not job.given_up:
+        return OperationTimeout("the job's deadline has passed")
+    first = items.first_failure(connection, job_uuid)
+    if job.all_or_nothing:
+        return SiblingFailed(f"{SiblingFailed.__doc__} {first}")
+    return TooManyFailures(f"{TooManyFailures.__doc__} {first}")
 
 
 def expired_jobs(connection: Connection, *, retention_s: float, refused_s: float) -> int:
@@ -211,6 +253,17 @@ def expired_jobs(connection: Connection, *, retention_s: float, refused_s: float
             "ORDER BY finished_at LIMIT 20 FOR UPDATE SKIP LOCKED)"
         ),
         {"retention_s": retention_s, "refused_s": refused_s},
+    ).rowcount
+
+
+def expired_keys(connection: Connection) -> int:
+    """Idempotency keys are kept for a day."""
+    return connection.execute(
+        text(
+            "DELETE FROM idempotency_keys WHERE ctid IN (SELECT ctid FROM idempotency_keys "
+            "WHERE created_at < clock_timestamp() - interval '24 hours' LIMIT :batch)"
+        ),
+        {"batch": BATCH},
     ).rowcount
 
 

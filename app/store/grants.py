@@ -14,6 +14,7 @@ from app.domain.fairness import WaitingJob
 from app.domain.plan import CloneStrategy
 from app.domain.spec import CloneSpec
 from app.domain.states import BaseSetState, ItemState, WaitReason, check_move
+from app.store import items
 from app.store.codec import error_from_json, spec_from_json
 from app.store.models import UsedIp, VmInstance, VmNic, Volume
 from app.store.sql import copy_rows
@@ -49,7 +50,7 @@ def waiting_jobs(connection: Connection, *, per_job: int) -> list[SchedulableJob
     `per_job` items are counted."""
     rows = connection.execute(
         text(
-            "SELECT j.uuid, j.account_uuid, j.priority, j.created_at, j.vm_instance_uuid, j.spec, "
+            "SELECT j.uuid, j.account_uuid, j.priority, j.created_at, j.vm_instance_uuid, j.spec, "  # noqa: S608
             "j.base_set_uuid, b.state::text AS base_state, b.wait_reason::text AS base_wait, "
             "b.error AS base_error, j.wait_reason::text AS wait_reason, "
             "(SELECT count(*) FROM (SELECT 1 FROM items i WHERE i.job_uuid = j.uuid "
@@ -57,6 +58,7 @@ def waiting_jobs(connection: Connection, *, per_job: int) -> list[SchedulableJob
             "FROM jobs j LEFT JOIN base_sets b ON b.uuid = j.base_set_uuid "
             "WHERE j.state = 'Running' AND j.paused_at IS NULL AND j.cancel_requested_at IS NULL "
             "AND COALESCE(j.deadline_at > clock_timestamp(), TRUE) "
+            f"AND NOT {items.GIVEN_UP.replace('jobs.', 'j.')} "
             "AND EXISTS (SELECT 1 FROM items i WHERE i.job_uuid = j.uuid AND i.state = 'Waiting')"
         ),
         {"per_job": per_job},

@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 import orjson
 
+from app.domain.clone_job import DEFAULT_PRIORITY
 from app.domain.errors import SessionInvalid
 from app.store.codec import error_to_json
 
@@ -20,16 +21,16 @@ WITH session AS (
 ), job AS (
     INSERT INTO jobs (uuid, state, outcome, account_uuid, vm_instance_uuid, request, requested,
         priority, api_timeout_ms, deadline_at, web_hook, wants_schema, client_ip, error,
-        finished_at)
+        finished_at, policy, retry_of)
     SELECT $1::text,
         CASE WHEN s.account_uuid IS NULL THEN 'Finished' ELSE 'Accepted' END::job_state,
         CASE WHEN s.account_uuid IS NULL THEN 'Failed' END::job_outcome,
         s.account_uuid, $3::text, CASE WHEN s.account_uuid IS NOT NULL THEN $4::json END,
-        $5::int, 5, $6::bigint,
+        $5::int, $13::int, $6::bigint,
         clock_timestamp() + make_interval(secs => $6::bigint / 1000.0),
         $7::text, $8::bool, $10::text,
         CASE WHEN s.account_uuid IS NULL THEN $11::jsonb END,
-        CASE WHEN s.account_uuid IS NULL THEN clock_timestamp() END
+        CASE WHEN s.account_uuid IS NULL THEN clock_timestamp() END, $14::jsonb, $15::text
     FROM (SELECT 1) one LEFT JOIN session s ON TRUE
     ON CONFLICT (uuid) DO NOTHING
     RETURNING uuid, account_uuid
@@ -69,6 +70,9 @@ class Submission:
     web_hook: str | None
     wants_schema: bool
     client_ip: str | None
+    priority: int = DEFAULT_PRIORITY
+    policy: str | None = None  # JSON text
+    retry_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,89 @@ async def accept(
     A lost connection leaves open whether the commit took place: the row is read again rather
     than written again.
     """
-    arguments = (
+    arguments = _arguments(submission, session_timeout_s, refusal)
+    try:
+        row = await pool.fetchrow(_ACCEPT, *arguments)
+    except (asyncpg.PostgresConnectionError, ConnectionError, asyncpg.InterfaceError):
+        found = await pool.fetchrow(
+            "SELECT account_uuid FROM jobs WHERE uuid = $1", submission.job_uuid
+        )
+        if found is not None:
+            return Receipt(is_new=True, account_uuid=found["account_uuid"], slides=False)
+        row = await pool.fetchrow(_ACCEPT, *arguments)
+    return Receipt(row["is_new"], row["account_uuid"], bool(row["slides"]))
+
+
+@dataclass(frozen=True, slots=True)
+class IdempotencyKey:
+    account_uuid: str
+    key: str
+    fingerprint: str  # of what is asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """The key was used before."""
+
+    job_uuid: str
+    same: bool  # for the same request
+
+
+async def accept_once(
+    pool: asyncpg.Pool,
+    submission: Submission,
+    key: IdempotencyKey,
+    *,
+    session_timeout_s: int,
+    refusal: bytes,
+) -> Receipt | Replay:
+    """The job and its key in one transaction; whoever comes second with the key waits for the
+    first and gets his job."""
+    arguments = _arguments(submission, session_timeout_s, refusal)
+    while True:
+        async with pool.acquire() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                row = await _with_key(connection, submission.job_uuid, key, arguments)
+            except BaseException:
+                await transaction.rollback()
+                raise
+            if row is not None and row["is_new"]:
+                await transaction.commit()
+                return Receipt(True, row["account_uuid"], bool(row["slides"]))
+            await transaction.rollback()
+            if row is not None:
+                return Receipt(False, row["account_uuid"], slides=False)
+            # A statement of its own: the one above did not see what it ran into.
+            found = await connection.fetchrow(
+                "SELECT fingerprint, job_uuid FROM idempotency_keys "
+                "WHERE account_uuid = $1 AND key = $2",
+                key.account_uuid,
+                key.key,
+            )
+        if found is not None:
+            return Replay(found["job_uuid"], same=found["fingerprint"] == key.fingerprint)
+        # It ran out, or its job was refused, between the two: free again.
+
+
+async def _with_key(
+    connection: Any, job_uuid: str, key: IdempotencyKey, arguments: tuple[Any, ...]
+) -> Any:
+    """The job's row of `_ACCEPT`; None where somebody has the key."""
+    mine = await connection.fetchval(
+        "INSERT INTO idempotency_keys (account_uuid, key, fingerprint, job_uuid) "
+        "VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING RETURNING TRUE",
+        key.account_uuid,
+        key.key,
+        key.fingerprint,
+        job_uuid,
+    )
+    return await connection.fetchrow(_ACCEPT, *arguments) if mine else None
+
+
+def _arguments(submission: Submission, session_timeout_s: int, refusal: bytes) -> tuple[Any, ...]:
+    return (
         submission.job_uuid,
         submission.session_uuid,
         submission.vm_instance_uuid,
@@ -99,17 +185,10 @@ async def accept(
         submission.client_ip,
         orjson.dumps(error_to_json(SessionInvalid())).decode(),
         refusal,
+        submission.priority,
+        submission.policy,
+        submission.retry_of,
     )
-    try:
-        row = await pool.fetchrow(_ACCEPT, *arguments)
-    except (asyncpg.PostgresConnectionError, ConnectionError, asyncpg.InterfaceError):
-        found = await pool.fetchrow(
-            "SELECT account_uuid FROM jobs WHERE uuid = $1", submission.job_uuid
-        )
-        if found is not None:
-            return Receipt(is_new=True, account_uuid=found["account_uuid"], slides=False)
-        row = await pool.fetchrow(_ACCEPT, *arguments)
-    return Receipt(row["is_new"], row["account_uuid"], bool(row["slides"]))
 
 
 @dataclass(frozen=True, slots=True)

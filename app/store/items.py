@@ -42,6 +42,8 @@ class Claim:
     attempts: int
     lapses: int
     ends_as: ItemState | None  # where a rollback leads
+    flags: "Flags"
+    all_or_nothing: bool  # its last step leads to Made
     # What the recorded steps learned.
     done: Mapping[StepName, dict[str, Any]] = field(default_factory=dict)
 
@@ -50,7 +52,28 @@ class Claim:
         return {"item_uuid": self.item_uuid, "fence": self.fence}
 
 
-_CLAIM = """
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """Why a worker must stop what it is doing."""
+
+    cancel: bool = False
+    late: bool = False
+    doomed: bool = False  # a sibling failed, and the job is all or nothing
+
+
+# Past its policy: too many names have failed for the rest to begin, or for any to stand.
+GIVEN_UP = (
+    "(jobs.policy IS NOT NULL AND EXISTS (SELECT 1 FROM job_counters c "
+    "WHERE c.job_uuid = jobs.uuid AND (c.failed > (jobs.policy->>'maxFailures')::int "
+    "OR (jobs.policy->>'onFailure' = 'allOrNothing' AND c.failed + c.canceled > 0))))"
+)
+_FLAGS = (
+    "COALESCE(jobs.cancel_requested_at, items.cancel_requested_at) IS NOT NULL AS cancel, "
+    "COALESCE(jobs.deadline_at <= clock_timestamp() AND jobs.paused_at IS NULL, FALSE) AS late, "
+    f"COALESCE(jobs.policy->>'onFailure' = 'allOrNothing' AND {GIVEN_UP}, FALSE) AS doomed"
+)
+
+_CLAIM = f"""
 UPDATE items SET
     state = CASE items.state WHEN 'Granted' THEN 'Running' ELSE items.state END,
     fence = fence + 1,
@@ -61,15 +84,19 @@ UPDATE items SET
     attempts = attempts + (items.state = 'Granted')::int,
     -- A lease handed back has no owner and is no lapse.
     lapses = lapses + (items.state <> 'Granted' AND owner IS NOT NULL)::int
-WHERE uuid = %(item_uuid)s
+FROM jobs
+WHERE items.uuid = %(item_uuid)s AND jobs.uuid = items.job_uuid
   AND (
-    (state = 'Granted' AND COALESCE(not_before <= clock_timestamp(), TRUE))
-    OR (state IN ('Running', 'RollingBack') AND lease_until <= clock_timestamp())
+    (items.state = 'Granted' AND COALESCE(not_before <= clock_timestamp(), TRUE)
+     AND (jobs.paused_at IS NULL OR jobs.cancel_requested_at IS NOT NULL))
+    OR (items.state IN ('Running', 'RollingBack') AND lease_until <= clock_timestamp())
   )
-RETURNING job_uuid, state::text, fence, plan, step::text, attempts, lapses, ends_as::text,
-    (SELECT jsonb_object_agg(name, COALESCE(facts, '{}'))
-     FROM steps WHERE item_uuid = uuid AND undone_at IS NULL) AS done
-"""
+RETURNING job_uuid, items.state::text, fence, plan, step::text, attempts, lapses, ends_as::text,
+    COALESCE(jobs.policy->>'onFailure' = 'allOrNothing', FALSE) AS all_or_nothing,
+    (SELECT jsonb_object_agg(name, COALESCE(facts, '{{}}'))
+     FROM steps WHERE item_uuid = items.uuid AND undone_at IS NULL) AS done,
+    {_FLAGS}
+"""  # noqa: S608
 
 
 def claim(database: Database, item_uuid: str, *, owner: str, lease_s: float) -> Claim | None:
@@ -91,6 +118,8 @@ def claim(database: Database, item_uuid: str, *, owner: str, lease_s: float) -> 
         attempts=row.attempts,
         lapses=row.lapses,
         ends_as=ItemState(row.ends_as) if row.ends_as else None,
+        flags=Flags(row.cancel, row.late, row.doomed),
+        all_or_nothing=row.all_or_nothing,
         done={StepName(name): facts for name, facts in (row.done or {}).items()},
     )
 
@@ -184,10 +213,11 @@ def _write_guest_rows(
         )
 
 
-_SUCCEED = """
+# What an item's last step brings with it.
+_LAST_STEP = """
 WITH item AS (
-    UPDATE items SET state = 'Succeeded', owner = NULL, lease_until = NULL,
-        finished_at = clock_timestamp(), method = %(method)s,
+    UPDATE items SET state = '{state}', owner = NULL, lease_until = NULL,
+        finished_at = {finished_at}, method = %(method)s,
         bytes_done = %(bytes_done)s, bytes_total = %(bytes_done)s
     WHERE uuid = %(item_uuid)s AND fence = %(fence)s AND state = 'Running'
     RETURNING uuid, job_uuid, vm_uuid, host_uuid
@@ -215,14 +245,30 @@ WITH item AS (
     WHERE volumes.uuid = made.uuid AND volumes.uuid = ANY(%(volume_uuids)s)
 ), event AS (
     INSERT INTO events (job_uuid, item_uuid, kind)
-    SELECT job_uuid, uuid, 'item.succeeded' FROM item
-), counters AS (
+    SELECT job_uuid, uuid, 'item.{event}' FROM item
+)"""
+_SUCCEED = (
+    _LAST_STEP.format(  # noqa: S608
+        state="Succeeded", finished_at="clock_timestamp()", event="succeeded"
+    )
+    + """, counters AS (
     UPDATE job_counters SET succeeded = succeeded + 1, bytes_done = bytes_done + %(bytes_done)s
     FROM item WHERE job_counters.job_uuid = item.job_uuid
     RETURNING total - succeeded - failed - canceled AS still_open
 )
 SELECT still_open FROM counters
 """
+)
+# Its siblings decide with it: the job counts all of them when all are made. Two last ones at the
+# same moment do not see each other; the sweeper does.
+_MAKE = (
+    _LAST_STEP.format(state="Made", finished_at="NULL", event="made")  # noqa: S608
+    + """
+SELECT (SELECT count(*) FROM items others WHERE others.job_uuid = item.job_uuid
+    AND others.uuid <> item.uuid AND others.state <> 'Made') AS still_open
+FROM item
+"""
+)
 
 
 def succeed(
@@ -234,11 +280,12 @@ def succeed(
     method: str,
     volumes: str,
 ) -> bool:
-    """The last step is done and the clone stands; True for the last item of its job.
+    """The last step is done and the clone stands, or is made where its job is all or nothing;
+    True for the last item of its job.
 
     `volumes` is a JSON list of {uuid, format, method, actual_size}.
     """
-    check_move(ItemState.RUNNING, ItemState.SUCCEEDED)
+    check_move(ItemState.RUNNING, ItemState.MADE if claim.all_or_nothing else ItemState.SUCCEEDED)
     parameters = record.parameters(claim) | {
         "vm_state": vm_state,
         "running": vm_state is VmState.RUNNING,
@@ -246,27 +293,21 @@ def succeed(
         "volumes": volumes,
         "volume_uuids": [volume.uuid for volume in claim.plan.volumes],
     }
-    row = database.hot(_SUCCEED, parameters).fetchone()
+    statement = _MAKE if claim.all_or_nothing else _SUCCEED
+    row = database.hot(statement, parameters).fetchone()
     if row is None:
         raise LeaseLost
     return bool(row.still_open == 0)
 
 
-_BEAT = """
+_BEAT = f"""
 UPDATE items SET lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s),
     bytes_done = %(bytes_done)s
 FROM jobs
 WHERE items.uuid = %(item_uuid)s AND fence = %(fence)s AND owner = %(owner)s
   AND items.state IN ('Running', 'RollingBack') AND jobs.uuid = items.job_uuid
-RETURNING COALESCE(jobs.cancel_requested_at, items.cancel_requested_at) IS NOT NULL AS cancel,
-    COALESCE(jobs.deadline_at <= clock_timestamp(), FALSE) AS late
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Flags:
-    cancel: bool = False
-    late: bool = False
+RETURNING {_FLAGS}
+"""  # noqa: S608
 
 
 def beat(database: Database, claim: Claim, *, lease_s: float, bytes_done: int) -> Flags | None:
@@ -275,7 +316,7 @@ def beat(database: Database, claim: Claim, *, lease_s: float, bytes_done: int) -
         _BEAT,
         claim.key | {"owner": claim.owner, "lease_s": lease_s, "bytes_done": bytes_done},
     ).fetchone()
-    return Flags(row.cancel, row.late) if row else None
+    return Flags(row.cancel, row.late, row.doomed) if row else None
 
 
 def retry_later(
@@ -433,6 +474,44 @@ def give_up_unclaimed(
     return True
 
 
+def send_back_made(
+    connection: Connection, job_uuid: str, *, to: ItemState, error: CloneError, limit: int
+) -> int:
+    """Made items of a job that comes to nothing are taken back, by whoever claims them next; how
+    many they were. Raises LeaseLost where the job began to finish at the same moment."""
+    check_move(ItemState.MADE, ItemState.ROLLING_BACK)
+    sent = connection.execute(
+        text(
+            "UPDATE items SET state = 'RollingBack', ends_as = :to, published_at = NULL, "
+            "lease_until = clock_timestamp(), error = CAST(:error AS jsonb) WHERE uuid IN "
+            "(SELECT uuid FROM items WHERE job_uuid = :job_uuid AND state = 'Made' "
+            " ORDER BY uuid LIMIT :limit FOR UPDATE)"
+        ),
+        {"job_uuid": job_uuid, "to": to, "error": _json(error), "limit": limit},
+    ).rowcount
+    if not sent:
+        return 0
+    running = connection.execute(
+        text("SELECT 1 FROM jobs WHERE uuid = :uuid AND state = 'Running' FOR NO KEY UPDATE"),
+        {"uuid": job_uuid},
+    ).one_or_none()
+    if running is None:
+        raise LeaseLost
+    return sent
+
+
+def first_failure(connection: Connection, job_uuid: str) -> str:
+    """The job's first failed name and why, in a sentence."""
+    row = connection.execute(
+        text(
+            "SELECT name, error->>'details' AS why FROM items WHERE job_uuid = :uuid "
+            "AND state IN ('Failed', 'Canceled', 'Stranded') ORDER BY finished_at LIMIT 1"
+        ),
+        {"uuid": job_uuid},
+    ).one_or_none()
+    return f"The first one was {row.name}: {row.why}" if row else ""
+
+
 def fail_waiting(connection: Connection, job_uuid: str, failures: Mapping[str, CloneError]) -> bool:
     """These Waiting items end by the database alone, each with its error. True if that ended the
     last open item of the job."""
@@ -459,13 +538,19 @@ def fail_waiting(connection: Connection, job_uuid: str, failures: Mapping[str, C
 
 
 def end_waiting(
-    connection: Connection, job_uuid: str, *, to: ItemState, error: CloneError | ErrorCode
+    connection: Connection,
+    job_uuid: str,
+    *,
+    to: ItemState,
+    error: CloneError | ErrorCode,
+    only: Sequence[str] | None = None,
 ) -> int:
-    """All Waiting items of the job end, by the database alone; how many they were."""
+    """The job's Waiting items, or `only` these, end by the database alone; how many they were."""
     check_move(ItemState.WAITING, to)
+    which = [] if only is None else [col(Item.uuid).in_(only)]
     return connection.execute(
         update(Item)
-        .where(col(Item.job_uuid) == job_uuid, col(Item.state) == ItemState.WAITING)
+        .where(col(Item.job_uuid) == job_uuid, col(Item.state) == ItemState.WAITING, *which)
         .values(
             state=to,
             wait_reason=None,

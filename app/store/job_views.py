@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from app.domain.plan import CloneStrategy
 from app.domain.states import ItemState
 from app.domain.steps import StepName, steps_of
 
-_JOB = """
+_JOBS = """
 SELECT j.*, a.name AS account_name, c.total, c.succeeded, c.failed, c.canceled,
     c.bytes_done AS bytes_ended, o.running, o.bytes_running, o.bytes_open_total, o.retrying,
     extract(epoch FROM COALESCE(j.finished_at, clock_timestamp()) - j.started_at)::float8
@@ -24,8 +25,22 @@ LEFT JOIN LATERAL (
     FROM items WHERE job_uuid = j.uuid
         AND state IN ('Granted', 'Running', 'Made', 'RollingBack')
 ) o ON TRUE
-WHERE j.uuid = :uuid
 """
+_JOB = _JOBS + "WHERE j.uuid = :uuid"
+# Newest first; the cursor is the last job of the page before.
+_PAGE = (
+    _JOBS  # noqa: S608
+    + """
+WHERE (CAST(:account_uuid AS text) IS NULL OR j.account_uuid = :account_uuid)
+  AND (CAST(:account_name AS text) IS NULL OR a.name = :account_name)
+  AND (CAST(:state AS text) IS NULL OR j.state::text = :state)
+  AND (CAST(:outcome AS text) IS NULL OR j.outcome::text = :outcome)
+  AND (CAST(:vm_instance_uuid AS text) IS NULL OR j.vm_instance_uuid = :vm_instance_uuid)
+  AND (CAST(:cursor AS text) IS NULL OR (j.created_at, j.uuid) <
+    (SELECT c.created_at, c.uuid FROM jobs c WHERE c.uuid = :cursor))
+ORDER BY j.created_at DESC, j.uuid DESC LIMIT :limit
+"""
+)
 
 
 def load_job(
@@ -35,6 +50,53 @@ def load_job(
     row = connection.execute(text(_JOB), {"uuid": job_uuid}).one_or_none()
     if row is None or account_uuid not in (None, row.account_uuid):
         return None
+    return _job(row)
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """None: any."""
+
+    account_uuid: str | None = None
+    account_name: str | None = None
+    state: str | None = None
+    outcome: str | None = None
+    vm_instance_uuid: str | None = None
+
+
+def load_jobs(
+    connection: Connection, wanted: JobFilter, *, cursor: str | None, limit: int
+) -> list[dict[str, Any]]:
+    """Newest first, from the job after `cursor`."""
+    rows = connection.execute(
+        text(_PAGE), asdict(wanted) | {"cursor": cursor, "limit": limit}
+    ).all()
+    return [_job(row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What a retry needs of a finished job."""
+
+    names: list[str]  # those that were not cloned, in request order
+    request: dict[str, Any]
+    policy: dict[str, Any] | None
+
+
+def load_failed(connection: Connection, job_uuid: str) -> Failed:
+    job = connection.execute(
+        text("SELECT request, policy, requested FROM jobs WHERE uuid = :uuid"), {"uuid": job_uuid}
+    ).one()
+    rows = connection.execute(
+        text("SELECT name, state::text FROM items WHERE job_uuid = :uuid ORDER BY ordinal"),
+        {"uuid": job_uuid},
+    ).all()
+    names = [row.name for row in rows if row.state != ItemState.SUCCEEDED]
+    # Refused before it had items: none of its names was cloned.
+    return Failed(names if rows else list(job.request["names"]), job.request, job.policy)
+
+
+def _job(row: Row[Any]) -> dict[str, Any]:
     total = row.total if row.total is not None else row.requested
     ended = (row.succeeded or 0) + (row.failed or 0) + (row.canceled or 0)
     waiting = total - ended - row.running if row.state != "Finished" else 0
@@ -93,6 +155,17 @@ def _wait_reasons(row: Row[Any], waiting: int) -> dict[str, int]:
     if row.retrying:
         reasons["retry"] = reasons.get("retry", 0) + row.retrying
     return reasons
+
+
+def load_item(connection: Connection, job_uuid: str, item_uuid: str) -> dict[str, Any] | None:
+    row = connection.execute(
+        text(
+            "SELECT i.*, j.wait_reason::text AS job_wait_reason FROM items i "
+            "JOIN jobs j ON j.uuid = i.job_uuid WHERE i.job_uuid = :job AND i.uuid = :uuid"
+        ),
+        {"job": job_uuid, "uuid": item_uuid},
+    ).one_or_none()
+    return _item(row, _steps_of_items(connection, [item_uuid])[item_uuid]) if row else None
 
 
 def load_items(

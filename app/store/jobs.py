@@ -93,6 +93,10 @@ def refuse(connection: Connection, job_uuid: str, error: ErrorCode, body: bytes)
         ),
         {"job_uuid": job_uuid, "error": orjson.dumps(error_to_json(error)).decode()},
     )
+    # What was refused may be asked for again under the same key.
+    connection.execute(
+        text("DELETE FROM idempotency_keys WHERE job_uuid = :job_uuid"), {"job_uuid": job_uuid}
+    )
     _store_result(connection, job_uuid, 503, body, None)
     _owe_webhook(connection, job_uuid)
     add_event(connection, job_uuid, "job.finished")
@@ -106,15 +110,27 @@ def note_error(connection: Connection, job_uuid: str, error: ErrorCode) -> None:
     )
 
 
+# Every item has ended or, all or nothing, every one is made.
+COMPLETE = (
+    "EXISTS (SELECT 1 FROM job_counters c WHERE c.job_uuid = jobs.uuid "
+    "AND (c.succeeded + c.failed + c.canceled = c.total "
+    "OR (jobs.policy->>'onFailure' = 'allOrNothing' AND NOT EXISTS "
+    "(SELECT 1 FROM items WHERE items.job_uuid = jobs.uuid AND items.state <> 'Made'))))"
+)
+
+
 def begin_finishing(connection: Connection, job_uuid: str) -> bool:
-    """Every item has ended; False if the job was past that already, or is not there yet."""
+    """Every item is at its end; False if the job was past that already, or is not there yet."""
     check_move(JobState.RUNNING, JobState.FINISHING)
+    # Held first: whoever sends made items back holds the row too, and is seen afterwards.
+    connection.execute(
+        text("SELECT 1 FROM jobs WHERE uuid = :job_uuid FOR NO KEY UPDATE"), {"job_uuid": job_uuid}
+    )
     return bool(
         connection.execute(
             text(
-                "UPDATE jobs SET state = 'Finishing' FROM job_counters c "
-                "WHERE uuid = :job_uuid AND state = 'Running' AND c.job_uuid = uuid "
-                "AND c.succeeded + c.failed + c.canceled = c.total"
+                "UPDATE jobs SET state = 'Finishing' "  # noqa: S608
+                f"WHERE uuid = :job_uuid AND state = 'Running' AND {COMPLETE}"
             ),
             {"job_uuid": job_uuid},
         ).rowcount
@@ -131,13 +147,14 @@ class EndedItem:
 @dataclass(frozen=True, slots=True)
 class EndedJob:
     error: ErrorCode | None
+    all_or_nothing: bool
     items: list[EndedItem]  # in request order
 
 
 def ended_items(connection: Connection, job_uuid: str) -> EndedJob | None:
     """What a Finishing job comes to; None if it is not Finishing."""
     job = connection.execute(
-        select_columns(Job.error).where(
+        select_columns(Job.error, Job.policy).where(
             col(Job.uuid) == job_uuid, col(Job.state) == JobState.FINISHING
         )
     ).one_or_none()
@@ -150,6 +167,7 @@ def ended_items(connection: Connection, job_uuid: str) -> EndedJob | None:
     ).all()
     return EndedJob(
         error_from_json(job.error) if job.error else None,
+        (job.policy or {}).get("onFailure") == "allOrNothing",
         [
             EndedItem(row.state, row.vm_uuid, error_from_json(row.error) if row.error else None)
             for row in rows
@@ -189,10 +207,29 @@ def finish(connection: Connection, job_uuid: str, result: Result) -> bool:
         },
     ).rowcount
     if changed:
+        _settle_made(connection, job_uuid)
         _store_result(connection, job_uuid, result.status, result.body, result.schema)
         _owe_webhook(connection, job_uuid)
         add_event(connection, job_uuid, "job.finished")
     return bool(changed)
+
+
+def _settle_made(connection: Connection, job_uuid: str) -> None:
+    """All or nothing, and it is all: the names succeed together, with the job."""
+    check_move(ItemState.MADE, ItemState.SUCCEEDED)
+    connection.execute(
+        text(
+            "WITH made AS (UPDATE items SET state = 'Succeeded', finished_at = clock_timestamp() "
+            " WHERE job_uuid = :job_uuid AND state = 'Made' RETURNING uuid, bytes_done), "
+            "told AS (INSERT INTO events (job_uuid, item_uuid, kind) "
+            " SELECT :job_uuid, uuid, 'item.succeeded' FROM made) "
+            "UPDATE job_counters SET succeeded = succeeded + summed.number, "
+            "bytes_done = bytes_done + summed.bytes FROM (SELECT count(*) AS number, "
+            " COALESCE(sum(bytes_done), 0)::bigint AS bytes FROM made) summed "
+            "WHERE job_uuid = :job_uuid AND summed.number > 0"
+        ),
+        {"job_uuid": job_uuid},
+    )
 
 
 def add_event(connection: Connection, job_uuid: str, kind: str) -> None:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from sqlmodel import col
 
 from app.domain.plan import BaseFile, HypervisorType, StorageRef, StorageType, VolumeType
+from app.domain.spec import CloneSpec
 from app.store.models import (
     Base,
     Origin,
@@ -114,23 +115,19 @@ def row_to_clone(connection: Connection, vm_uuid: str) -> dict[str, Any]:
     return dict(row._mapping) | {"origin": Origin.CLONED}
 
 
-def count_volumes(connection: Connection, vm_uuid: str, *, with_data_volumes: bool) -> int:
-    types = [VolumeType.ROOT, VolumeType.DATA] if with_data_volumes else [VolumeType.ROOT]
-    return len(
-        connection.execute(
-            select_columns(Volume.uuid).where(
-                col(Volume.vm_instance_uuid) == vm_uuid,
-                col(Volume.type).in_(types),
-                col(Volume.is_shareable).is_(False),
-            )
-        ).all()
-    )
+def cloneable_volumes(connection: Connection, vm_uuid: str) -> list[tuple[VolumeType, str]]:
+    """(type, uuid) of the volumes that are the VM's alone."""
+    rows = connection.execute(
+        select_columns(Volume.type, Volume.uuid).where(
+            col(Volume.vm_instance_uuid) == vm_uuid, col(Volume.is_shareable).is_(False)
+        )
+    ).all()
+    return [(row.type, row.uuid) for row in rows]
 
 
-def load_bases(
-    connection: Connection, base_set_uuid: str, *, with_data_volumes: bool
-) -> list[SourceBase]:
-    """The bases of a Ready set, root first, their rows held FOR SHARE until the grant commits."""
+def load_bases(connection: Connection, base_set_uuid: str, spec: CloneSpec) -> list[SourceBase]:
+    """The bases that a Ready set has for the spec, root first, their rows held FOR SHARE until
+    the grant commits."""
     query = (
         select_columns(
             Base,
@@ -147,8 +144,6 @@ def load_bases(
         .order_by(col(Volume.type) != VolumeType.ROOT, col(Volume.device_id), col(Volume.uuid))
         .with_for_update(read=True, of=Base)
     )
-    if not with_data_volumes:
-        query = query.where(col(Volume.type) == VolumeType.ROOT)
     return [
         SourceBase(
             volume_uuid=row.volume_uuid,
@@ -168,4 +163,5 @@ def load_bases(
             actual_size=row.actual_size or 0,
         )
         for row in connection.execute(query).all()
+        if spec.includes(VolumeType(row.volume_type), row.volume_uuid)
     ]

@@ -1,0 +1,94 @@
+"""What people do to a clone job that runs. Every verb may be sent twice and answers with the job
+as it is then."""
+
+from collections.abc import Callable
+
+from aiohttp import web
+from sqlalchemy import Connection
+
+from app.api.callers import require_caller
+from app.api.clone_jobs import load_job, submit
+from app.api.responses import json_value
+from app.api.state import state_of
+from app.domain.clone_job import CloneJobForm
+from app.domain.errors import ResourceNotFound
+from app.domain.states import ENDED, JobState
+from app.queue import TaskName
+from app.store import control, job_views
+from app.store.control import Controlled
+
+Verb = Callable[[Connection, str], Controlled]
+
+
+async def cancel_job(request: web.Request) -> web.Response:
+    return await _control(request, control.cancel_job, TaskName.SWEEP, "cancel")
+
+
+async def pause_job(request: web.Request) -> web.Response:
+    return await _control(request, control.pause_job, TaskName.SWEEP, "pause")
+
+
+async def resume_job(request: web.Request) -> web.Response:
+    return await _control(request, control.resume_job, TaskName.SCHEDULE, "resume")
+
+
+async def cancel_item(request: web.Request) -> web.Response:
+    caller = await require_caller(request)
+    job = await load_job(request, caller, request.match_info["uuid"])
+    job_uuid, item_uuid = str(job["uuid"]), request.match_info["item"]
+    state = state_of(request)
+    found = await state.write(
+        lambda c: (
+            control.cancel_item(c, item_uuid)
+            if job_views.load_item(c, job_uuid, item_uuid) is not None
+            else None
+        )
+    )
+    if found is None:
+        raise ResourceNotFound(f"clone job {job_uuid} has no item {item_uuid}")
+    if found.state in ENDED and not found.already:
+        raise _conflict(f"item {item_uuid} has ended as {found.state}; nothing can be cancelled")
+    state.publisher.publish(TaskName.SWEEP)
+    state.publisher.publish(TaskName.FINISH, job_uuid)  # it may have been the last one
+    item = await state.read(lambda c: job_views.load_item(c, job_uuid, item_uuid))
+    return json_value(item)
+
+
+async def retry_job(request: web.Request) -> web.Response:
+    """A new job of the names that failed or were cancelled, with the same parameters."""
+    caller = await require_caller(request)
+    job = await load_job(request, caller, request.match_info["uuid"])
+    uuid = str(job["uuid"])
+    if job["state"] != JobState.FINISHED:
+        raise _conflict(
+            f"clone job {uuid} is {job['state']}; it can be retried once it has finished: wait for "
+            "it, or cancel it"
+        )
+    failed = await state_of(request).read(lambda c: job_views.load_failed(c, uuid))
+    if not failed.names:
+        raise _conflict(f"every name of clone job {uuid} was cloned; there is nothing to retry")
+    form = CloneJobForm(
+        vm_instance_uuid=str(job["vmInstanceUuid"]),
+        parameters={**failed.request, "names": failed.names},
+        priority=job["priority"],
+        policy=failed.policy,
+    )
+    return await submit(request, caller, form, fingerprint_of=None, retry_of=uuid)
+
+
+async def _control(
+    request: web.Request, verb: Verb, publishes: TaskName, name: str
+) -> web.Response:
+    caller = await require_caller(request)
+    job = await load_job(request, caller, request.match_info["uuid"])
+    uuid = str(job["uuid"])
+    state = state_of(request)
+    found = await state.write(lambda c: verb(c, uuid))
+    if found.state in {JobState.FINISHING, JobState.FINISHED} and not found.already:
+        raise _conflict(f"clone job {uuid} is {found.state}; there is nothing to {name} any more")
+    state.publisher.publish(publishes)
+    return json_value(await load_job(request, caller, uuid))
+
+
+def _conflict(text: str) -> web.HTTPConflict:
+    return web.HTTPConflict(text=text)
