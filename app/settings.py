@@ -20,6 +20,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None  # postgresql://…; unset: the embedded server
     broker_url: SecretStr | None = None  # redis://…; unset: the embedded server
     admin_password: SecretStr | None = None
+    webhook_secret: SecretStr | None = None  # whsec_…: callbacks are signed
 
     lease_s: float = Field(default=15, ge=1)
     session_timeout_s: int = Field(default=7200, ge=60)

@@ -74,6 +74,7 @@ class Agent:
         if self._control:
             name = f"control@{socket.gethostname()}"
             children.append(self._child(name, [CONTROL_QUEUE], CONTROL_PROCESSES))
+            children.append(Child("webhooks", [*_worker_command(), "--webhooks"]))
         if self._serve_hosts:
             # A queue of its own keeps a worker without any host yet waiting on something.
             queue = f"agent.{self._machine_id}"
@@ -92,8 +93,7 @@ class Agent:
             self._publisher.publish(TaskName.SWEEP, expires_s=2 * TICK_S)
 
     def _child(self, name: str, queues: Sequence[str], processes: int) -> Child:
-        script = Path(sys.executable).with_name("vmclone")
-        argv = [sys.executable, str(script), "worker", "--consume", ",".join(queues)]
+        argv = [*_worker_command(), "--consume", ",".join(queues)]
         return Child(name, [*argv, "--name", name, "--processes", str(processes)])
 
     def _beat_hosts(self) -> None:
@@ -130,6 +130,10 @@ class Agent:
 
     def _queue_interval_s(self, now_s: float) -> float:
         return TICK_S if now_s - self._changed_at_s < FRESH_S else QUEUE_INTERVAL_S
+
+
+def _worker_command() -> list[str]:
+    return [sys.executable, str(Path(sys.executable).with_name("vmclone")), "worker"]
 
 
 class StorageWatch:

@@ -16,6 +16,7 @@ from workers.agent import Agent
 from workers.context import WorkerContext
 from workers.lease import start_draining
 from workers.processes import die_with_parent
+from workers.webhooks.signature import key_of
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,8 @@ def run_worker(
     settings: Settings, hosts: Sequence[str], *, control: bool, processes: int | None
 ) -> int:
     """`vmclone worker`: with hosts named it serves these alone, with `control` the control queue
-    alone, with both or neither both. Returns the exit status."""
+    alone, with both or neither both. Returns the exit status. Raises ConfigurationError."""
+    key_of(settings)
     return Agent(
         settings,
         host_names=hosts,

@@ -119,12 +119,16 @@ def worker(
     ] = None,
     consume: Annotated[str | None, typer.Option(hidden=True)] = None,
     name: Annotated[str | None, typer.Option(hidden=True)] = None,
+    webhooks: Annotated[bool, typer.Option("--webhooks", hidden=True)] = False,
 ) -> None:
     """Work for hosts and the control queue; without options for all that are this machine's."""
     workers = importlib.import_module("workers.main")
     settings = _settings()
     if consume and name and processes:
         workers.consume(settings, name=name, queues=consume.split(","), processes=processes)
+        return
+    if webhooks:
+        importlib.import_module("workers.webhooks.main").deliver_webhooks(settings)
         return
     status = workers.run_worker(settings, host or [], control=control, processes=processes)
     raise typer.Exit(status)
