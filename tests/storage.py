@@ -35,6 +35,7 @@ class Control:
     at_checkpoint: int = 1
     meanwhile: Callable[[], None] = lambda: None  # what happens beside it, at each checkpoint
     checkpoints: int = 0
+    rate_bytes_s: int | None = None
 
     def progress(self, bytes_done: int) -> None:
         self.reported.append(bytes_done)

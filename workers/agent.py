@@ -99,7 +99,7 @@ class Agent:
     def _beat_hosts(self) -> None:
         with self._database.single() as connection:
             wanted = [h.uuid for h in hosts.declared(connection) if self._is_mine(h)]
-            served = frozenset(hosts.beat(connection, wanted, self._machine_id))
+            served = frozenset(hosts.beat(connection, wanted, self._machine_id, self._processes))
         for refused in set(wanted) - served - self._served:
             log.warning("another machine serves this host", extra={"host": refused})
         self._consume_from(served)

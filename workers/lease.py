@@ -67,6 +67,11 @@ class Lease:
     def bytes_done(self) -> int:
         return self._finished_bytes + self._volume_bytes
 
+    @property
+    def rate_bytes_s(self) -> int | None:
+        """As the last heartbeat said."""
+        return self._flags.rate_bytes_s
+
     def progress(self, bytes_done: int) -> None:
         self._volume_bytes = max(self._volume_bytes, bytes_done)
         self._moved_at_s = boottime_s()

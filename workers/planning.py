@@ -30,10 +30,12 @@ from app.domain.plan import (
     VolumePlan,
     VolumeType,
 )
+from app.domain.slots import Slots
 from app.domain.spec import CloneSpec
 from app.domain.states import WaitReason
+from app.store.networks import Free, L3View
 from app.store.sources import SourceBase, SourceNic, SourceVm
-from app.store.world import Free, L3View, StorageView, World
+from app.store.world import StorageView, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +100,12 @@ class JobPlanner:
         self._world = world
         self._thin = thin
         self._targets = [self._target(base) for base in bases]
-        self._demand = self._make_demand()
         self._methods: list[CloneMethod] = []
         self._hosts: list[Candidate] = []
         self._never: CloneError | None = None  # why no item of this job can be granted
         try:
             self._methods = list(map(self._method, bases, self._targets))
+            self._demand = self._make_demand()
             self._hosts = reachable(world.candidates, self._demand)
         except CloneError as error:
             self._never = error
@@ -118,6 +120,9 @@ class JobPlanner:
         """
         if self._never is not None:
             raise self._never
+        capped = self._capped()
+        if capped is not None:
+            return capped
         try:
             host = choose(self._hosts, self._demand)
             if isinstance(host, WaitReason):
@@ -143,6 +148,8 @@ class JobPlanner:
                 return WaitReason.RELEASING
             raise
         host.take(self._demand)
+        for slots in self._shared_slots():
+            slots.take(self.account_uuid)
         return Grant(
             item=item,
             plan=self._plan(item, host, volumes, addresses),
@@ -157,6 +164,21 @@ class JobPlanner:
             holds_host=self._demand.holds,
             internal_id=internal_id,
         )
+
+    def _capped(self) -> WaitReason | None:
+        """What the job waits for wherever it is placed."""
+        refusals = (slots.refuses(self.account_uuid) for slots in self._shared_slots())
+        return next(filter(None, refusals), None)
+
+    def _shared_slots(self) -> Iterator[Slots]:
+        yield self._world.accounts[self.account_uuid]
+        yield self._world.sources[self.source.uuid]
+        storages = {
+            target.ref.uuid: target
+            for target, method in zip(self._targets, self._methods, strict=False)
+            if method is CloneMethod.FULL
+        }
+        yield from (storage.copies for storage in storages.values())
 
     def _storage_is_away(self) -> bool:
         """Raises StorageUnavailable once the fault has lasted."""
@@ -181,6 +203,8 @@ class JobPlanner:
             cluster_uuid=self.spec.cluster_uuid,
             host_uuid=self.spec.host_uuid,
             last_host_uuid=self.source.last_host_uuid,
+            account_uuid=self.account_uuid,
+            copies=CloneMethod.FULL in self._methods,
             holds=self.spec.strategy is CloneStrategy.INSTANT_START,
         )
 

@@ -22,7 +22,7 @@ from app.domain.states import BaseSetState, ItemState, WaitReason
 from app.domain.steps import StepName
 from app.queue import Publisher, TaskName, host_queue
 from app.settings import Settings
-from app.store import bases, capacity, grants, items, jobs, sources, world
+from app.store import bases, capacity, grants, items, jobs, networks, sources, world
 from app.store.capacity import Holding
 from app.store.codec import plan_to_json
 from app.store.grants import GrantRows, SchedulableJob
@@ -82,21 +82,25 @@ class Scheduler:
             return outcome
         view = world.load(
             connection,
-            default_slots=self._settings.host_slots,
+            defaults=world.Defaults(
+                builds_of_host=self._settings.host_slots,
+                processes_of_host=self._settings.worker_processes,
+                copies_of_storage=self._settings.storage_full_copies,
+            ),
             keep_free=self._settings.storage_keep_free,
         )
         by_uuid = {job.job.uuid: job for job in grantable}
         budget = self._budget(connection, grantable, view)
         if not budget:
             return outcome
-        wanted = world.needs(
+        wanted = networks.needs(
             connection,
             {job.vm_uuid for job in grantable},
             (pair for job in grantable for pair in job.spec.static_ips),
             budget,
         )
         view.l3_networks = {
-            uuid: world.load_network(connection, uuid, need, self._rng)
+            uuid: networks.load_network(connection, uuid, need, self._rng)
             for uuid, need in wanted.items()
         }
         open_items, weights = grants.shares(connection)
@@ -116,7 +120,8 @@ class Scheduler:
         if not all(job.needs_base for job in jobs_):
             return BATCH
         connected = [c for c in view.candidates if c.connected]
-        slots = sum(max(0, c.free_slots) for c in connected)
+        free = [c.builds.free for c in connected]
+        slots = BATCH if None in free else sum(max(0, number or 0) for number in free)
         if slots == 0:
             reason = WaitReason.HOST_SLOTS if connected else WaitReason.HOST_LOST
             grants.set_wait_reason(connection, [job.job.uuid for job in jobs_], reason)

@@ -108,6 +108,10 @@ class Client:
     async def job(self, uuid: str) -> Json:
         return await self._call("GET", f"/api/v1/clone-jobs/{uuid}")
 
+    async def control(self, uuid: str, verb: str) -> Json:
+        """cancel, pause, resume or retry; the job as it is then."""
+        return await self._call("POST", f"/api/v1/clone-jobs/{uuid}/{verb}")
+
     async def items(self, job_uuid: str) -> list[Json]:
         """One entry per requested name, in request order."""
         items: list[Json] = []

@@ -10,6 +10,7 @@ import typer
 
 from app.cli.failures import one_line
 from app.cli.inventory import inventory
+from app.cli.limits import limits
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -20,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(inventory, name="inventory")
+app.add_typer(limits, name="limits")
 
 
 def main() -> None:

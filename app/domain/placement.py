@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from app.domain.errors import NoHostAvailable
 from app.domain.plan import HypervisorType
+from app.domain.slots import Slots
 from app.domain.states import WaitReason
 
 
@@ -25,7 +26,8 @@ class Candidate:
     connected: bool  # its worker was seen in the last seconds
     free_cpu: int
     free_memory: int
-    free_slots: int
+    builds: Slots
+    copies: Slots  # full ones: they hold a process of the host's worker for long
     vm_count: int
     storage_uuids: frozenset[str] = field(default_factory=frozenset)
     l3_network_uuids: frozenset[str] = field(default_factory=frozenset)
@@ -33,8 +35,17 @@ class Candidate:
     def take(self, demand: "Demand") -> None:
         self.free_cpu -= demand.reserved_cpu
         self.free_memory -= demand.reserved_memory
-        self.free_slots -= 1
+        self.builds.take(demand.account_uuid)
+        if demand.copies:
+            self.copies.take(demand.account_uuid)
         self.vm_count += 1
+
+    def refuses(self, demand: "Demand") -> WaitReason | None:
+        """What the clone waits for here."""
+        refusal = self.builds.refuses(demand.account_uuid)
+        if refusal is None and demand.copies:
+            refusal = self.copies.refuses(demand.account_uuid)
+        return refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,8 @@ class Demand:
     cluster_uuid: str | None = None
     host_uuid: str | None = None
     last_host_uuid: str | None = None
+    account_uuid: str = ""
+    copies: bool = False  # a volume of it is copied in full
     holds: bool = True  # False for a clone that stays stopped: it must fit and holds nothing
 
     @property
@@ -129,9 +142,10 @@ def choose(candidates: Sequence[Candidate], demand: Demand) -> Candidate | WaitR
         raise NoHostAvailable(
             f"no host having cpu[{demand.cpu}], memory[{demand.memory} bytes] found"
         )
-    free = [c for c in roomy if c.free_slots > 0]
+    refusals = [c.refuses(demand) for c in roomy]
+    free = [c for c, refusal in zip(roomy, refusals, strict=True) if refusal is None]
     if not free:
-        return WaitReason.HOST_SLOTS
+        return next(filter(None, refusals))
     name = _ALIASES.get(demand.strategy or "", demand.strategy or "")
     order = _ORDERS.get(name, _ORDERS["DefaultHostAllocatorStrategy"])
     return min(free, key=lambda c: order(c, demand))  # type: ignore[arg-type,return-value]

@@ -26,6 +26,7 @@ from app.domain.states import BaseSetState, WaitReason, check_move
 from app.store import capacity
 from app.store.codec import error_to_json
 from app.store.items import Claim, Flags, LeaseLost
+from app.store.limits import BASE_RATE
 from app.store.models import Base, BaseSet, PrimaryStorage, ReservationKind, Volume
 from app.store.session import Database
 from app.store.sql import select_columns
@@ -140,15 +141,16 @@ def beat(database: Database, claim: BaseClaim, *, lease_s: float) -> Flags | Non
     with database.single() as connection:
         row = connection.execute(
             text(
-                "UPDATE base_sets "
+                "UPDATE base_sets "  # noqa: S608
                 "SET lease_until = clock_timestamp() + make_interval(secs => :lease_s) "
                 "WHERE uuid = :uuid AND fence = :fence AND owner = :owner AND state = 'Making' "
                 "RETURNING NOT EXISTS (SELECT 1 FROM jobs WHERE base_set_uuid = base_sets.uuid "
-                "AND jobs.state <> 'Finished' AND jobs.cancel_requested_at IS NULL) AS unwanted"
+                "AND jobs.state <> 'Finished' AND jobs.cancel_requested_at IS NULL) AS unwanted, "
+                f"{BASE_RATE}"
             ),
             claim.key | {"owner": claim.owner, "lease_s": lease_s},
         ).one_or_none()
-    return Flags(cancel=row.unwanted) if row else None
+    return Flags(cancel=row.unwanted, rate_bytes_s=row.rate_bytes_s) if row else None
 
 
 def source_volumes(

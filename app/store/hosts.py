@@ -32,17 +32,20 @@ def declared(connection: Connection) -> list[DeclaredHost]:
     return [DeclaredHost(*row) for row in rows]
 
 
-def beat(connection: Connection, host_uuids: Sequence[str], machine_id: str) -> set[str]:
+def beat(
+    connection: Connection, host_uuids: Sequence[str], machine_id: str, processes: int
+) -> set[str]:
     """Register this machine as the one that serves these hosts; those that it does. A host that
     another machine registered first is left out."""
     return set(
         connection.execute(
             text(
-                "UPDATE hosts SET seen_at = clock_timestamp(), machine_id = :machine_id "
+                "UPDATE hosts SET seen_at = clock_timestamp(), machine_id = :machine_id, "
+                "processes = :processes "
                 "WHERE uuid = ANY(:uuids) AND COALESCE(machine_id = :machine_id, TRUE) "
                 "RETURNING uuid"
             ),
-            {"uuids": list(host_uuids), "machine_id": machine_id},
+            {"uuids": list(host_uuids), "machine_id": machine_id, "processes": processes},
         ).scalars()
     )
 

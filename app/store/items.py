@@ -20,6 +20,7 @@ from app.domain.states import ItemState, check_move
 from app.domain.steps import StepName
 from app.store import capacity
 from app.store.codec import error_to_json, plan_from_json
+from app.store.limits import RATE
 from app.store.models import Event, Item, Tag, TagKind, VmCdRom, VmInstance, VmState, Volume
 from app.store.session import Database
 
@@ -59,6 +60,7 @@ class Flags:
     cancel: bool = False
     late: bool = False
     doomed: bool = False  # a sibling failed, and the job is all or nothing
+    rate_bytes_s: int | None = None  # what its copies may move; None: no limit
 
 
 # Past its policy: too many names have failed for the rest to begin, or for any to stand.
@@ -70,7 +72,8 @@ GIVEN_UP = (
 _FLAGS = (
     "COALESCE(jobs.cancel_requested_at, items.cancel_requested_at) IS NOT NULL AS cancel, "
     "COALESCE(jobs.deadline_at <= clock_timestamp() AND jobs.paused_at IS NULL, FALSE) AS late, "
-    f"COALESCE(jobs.policy->>'onFailure' = 'allOrNothing' AND {GIVEN_UP}, FALSE) AS doomed"
+    f"COALESCE(jobs.policy->>'onFailure' = 'allOrNothing' AND {GIVEN_UP}, FALSE) AS doomed, "
+    f"{RATE}"
 )
 
 _CLAIM = f"""
@@ -118,7 +121,7 @@ def claim(database: Database, item_uuid: str, *, owner: str, lease_s: float) -> 
         attempts=row.attempts,
         lapses=row.lapses,
         ends_as=ItemState(row.ends_as) if row.ends_as else None,
-        flags=Flags(row.cancel, row.late, row.doomed),
+        flags=Flags(row.cancel, row.late, row.doomed, row.rate_bytes_s),
         all_or_nothing=row.all_or_nothing,
         done={StepName(name): facts for name, facts in (row.done or {}).items()},
     )
@@ -316,7 +319,7 @@ def beat(database: Database, claim: Claim, *, lease_s: float, bytes_done: int) -
         _BEAT,
         claim.key | {"owner": claim.owner, "lease_s": lease_s, "bytes_done": bytes_done},
     ).fetchone()
-    return Flags(row.cancel, row.late, row.doomed) if row else None
+    return Flags(row.cancel, row.late, row.doomed, row.rate_bytes_s) if row else None
 
 
 def retry_later(

@@ -1,20 +1,21 @@
-"""What the scheduler sees before it grants: hosts, storages and networks with what is free."""
+"""What the scheduler sees before it grants: hosts and storages with what is free."""
 
-import random
-from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
-from itertools import islice
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
-from app.domain import addressing
-from app.domain.addressing import AddressRange
-from app.domain.errors import AddressUnavailable, PrimaryStorageFull
+from app.domain.errors import PrimaryStorageFull
 from app.domain.placement import Candidate
 from app.domain.plan import HypervisorType, StorageRef, StorageType
+from app.domain.slots import Slots
+from app.domain.states import WaitReason
+from app.store import limits
 from app.store.hosts import SEEN_WITHIN_S
-from app.store.models import IpAllocator
+from app.store.limits import Limits
+from app.store.models import LimitName, LimitScope
+from app.store.networks import L3View
+from app.store.under_way import Family, UnderWay
 
 FAULT_PATIENCE_S = 120.0
 
@@ -28,6 +29,7 @@ class StorageView:
     fault_lasts: bool  # for too long to be worth waiting for
     available: int  # bytes that nobody holds
     headroom: "Headroom"
+    copies: Slots  # full ones onto it
 
     def take(self, amount: int) -> None:
         """Raises PrimaryStorageFull where either the capacity or the disk itself is too small."""
@@ -49,59 +51,35 @@ class Headroom:
     free: int
 
 
-Free = tuple[AddressRange, int]
-
-
-@dataclass(slots=True)
-class L3View:
-    """`free` holds more addresses than the batch needs, if the network has as many; `asked` those
-    that requests name and that are free, outside of `free`."""
-
-    uuid: str
-    name: str
-    bridge: str | None
-    allocator: IpAllocator
-    free: deque[Free]
-    asked: dict[int, Free]
-
-    def pick(self) -> Free:
-        """Raises AddressUnavailable."""
-        if self.free:
-            return self.free.popleft()
-        raise AddressUnavailable(
-            f"IP allocator strategy[{self.allocator}] failed, because no ip is available in this "
-            f"l3Network[name:{self.name}, uuid:{self.uuid}]"
-        )
-
-    def take(self, ip: str) -> Free:
-        """This very address. Raises AddressUnavailable if it is outside or in use."""
-        found = self.asked.pop(addressing.to_number(ip), None)
-        if found is None:
-            raise AddressUnavailable(
-                f"IP allocator strategy[{self.allocator}] failed, because IP[{ip}] is not "
-                f"available in l3Network[name:{self.name}, uuid:{self.uuid}]"
-            )
-        return found
-
-    def give_back(self, address: Free, *, was_asked: bool) -> None:
-        if was_asked:
-            self.asked[address[1]] = address
-        else:
-            self.free.appendleft(address)
-
-
 @dataclass(slots=True)
 class World:
     candidates: list[Candidate]
     storages: dict[str, StorageView]
     l3_networks: dict[str, L3View]
+    sources: Family
+    accounts: Family
     releasing: bool  # some items are rolling back and will give back what they hold
 
 
-def load(connection: Connection, *, default_slots: int, keep_free: float) -> World:
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """The limits where nobody set one."""
+
+    builds_of_host: int
+    processes_of_host: int  # of a worker that did not say
+    copies_of_storage: int
+
+
+def load(connection: Connection, *, defaults: Defaults, keep_free: float) -> World:
+    set_limits = limits.load(connection)
+    under_way = UnderWay.load(connection)
     return World(
-        candidates=_candidates(connection, default_slots),
-        storages=_storages(connection, keep_free),
+        candidates=_candidates(connection, set_limits, under_way, defaults),
+        storages=_storages(connection, keep_free, set_limits, under_way, defaults),
+        sources=Family(set_limits, LimitScope.SOURCE, WaitReason.SOURCE_SLOTS, under_way.sources),
+        accounts=Family(
+            set_limits, LimitScope.ACCOUNT, WaitReason.ACCOUNT_SHARE, under_way.accounts
+        ),
         l3_networks={},
         releasing=bool(
             connection.scalar(
@@ -111,7 +89,9 @@ def load(connection: Connection, *, default_slots: int, keep_free: float) -> Wor
     )
 
 
-def _candidates(connection: Connection, default_slots: int) -> list[Candidate]:
+def _candidates(
+    connection: Connection, set_limits: Limits, under_way: UnderWay, defaults: Defaults
+) -> list[Candidate]:
     rows = connection.execute(
         text(
             "SELECT h.uuid, h.name, c.zone_uuid, h.cluster_uuid, "
@@ -119,9 +99,8 @@ def _candidates(connection: Connection, default_slots: int) -> list[Candidate]:
             "h.state = 'Enabled' AND c.state = 'Enabled' AS enabled, "
             "COALESCE(h.seen_at > clock_timestamp() - make_interval(secs => :seen_s), FALSE) "
             " AS connected, "
-            "k.available_cpu, k.available_memory, COALESCE(h.slots, :slots) "
-            " - (SELECT count(*) FROM items WHERE items.host_uuid = h.uuid "
-            "    AND items.state IN ('Granted', 'Running', 'RollingBack')) AS free_slots, "
+            "k.available_cpu, k.available_memory, h.slots, "
+            "COALESCE(h.machine_id, h.uuid) AS machine, h.processes, "
             "(SELECT count(*) FROM vm_instances v WHERE v.host_uuid = h.uuid) AS vm_count, "
             "ARRAY(SELECT a.primary_storage_uuid FROM cluster_primary_storages a "
             " JOIN primary_storages s ON s.uuid = a.primary_storage_uuid "
@@ -133,8 +112,9 @@ def _candidates(connection: Connection, default_slots: int) -> list[Candidate]:
             "FROM hosts h JOIN clusters c ON c.uuid = h.cluster_uuid "
             "JOIN host_capacities k ON k.host_uuid = h.uuid ORDER BY h.name"
         ),
-        {"seen_s": SEEN_WITHIN_S, "slots": default_slots},
+        {"seen_s": SEEN_WITHIN_S},
     ).all()
+    machines: dict[str, Slots] = {}
     return [
         Candidate(
             uuid=row.uuid,
@@ -146,7 +126,17 @@ def _candidates(connection: Connection, default_slots: int) -> list[Candidate]:
             connected=row.connected,
             free_cpu=row.available_cpu,
             free_memory=row.available_memory,
-            free_slots=row.free_slots,
+            builds=Slots(
+                limit=set_limits.of(
+                    LimitScope.HOST,
+                    row.uuid,
+                    LimitName.BUILDS,
+                    defaults.builds_of_host if row.slots is None else row.slots,
+                ),
+                full=WaitReason.HOST_SLOTS,
+                taken=under_way.hosts.get(row.uuid, {}),
+            ),
+            copies=_copies_of(machines, row, set_limits, under_way, defaults),
             vm_count=row.vm_count,
             storage_uuids=frozenset(row.storages),
             l3_network_uuids=frozenset(row.l3s),
@@ -155,7 +145,34 @@ def _candidates(connection: Connection, default_slots: int) -> list[Candidate]:
     ]
 
 
-def _storages(connection: Connection, keep_free: float) -> dict[str, StorageView]:
+def _copies_of(
+    machines: dict[str, Slots],
+    row: Row[Any],
+    set_limits: Limits,
+    under_way: UnderWay,
+    defaults: Defaults,
+) -> Slots:
+    """One for all hosts of a machine: they share its worker's processes, of which one is always
+    left to what is quick."""
+    if row.machine not in machines:
+        processes = row.processes or defaults.processes_of_host
+        most = max(1, processes - 1)
+        asked = set_limits.of(LimitScope.HOST, row.uuid, LimitName.FULL_COPIES, most)
+        machines[row.machine] = Slots(
+            limit=most if asked is None else min(most, asked),
+            full=WaitReason.HOST_SLOTS,
+            taken=under_way.machines.get(row.machine, {}),
+        )
+    return machines[row.machine]
+
+
+def _storages(
+    connection: Connection,
+    keep_free: float,
+    set_limits: Limits,
+    under_way: UnderWay,
+    defaults: Defaults,
+) -> dict[str, StorageView]:
     rows = connection.execute(
         text(
             "SELECT s.uuid, s.name, s.type::text AS type, s.url, s.reflink, "
@@ -193,134 +210,16 @@ def _storages(connection: Connection, keep_free: float) -> dict[str, StorageView
             fault_lasts=row.fault_lasts,
             available=row.available_bytes,
             headroom=headrooms[row.disk],
+            copies=Slots(
+                limit=set_limits.of(
+                    LimitScope.PRIMARY_STORAGE,
+                    row.uuid,
+                    LimitName.FULL_COPIES,
+                    defaults.copies_of_storage,
+                ),
+                full=WaitReason.STORAGE_SLOTS,
+                taken=under_way.storages.get(row.uuid, {}),
+            ),
         )
-        for row in rows
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class AddressNeed:
-    """What a batch wants of one network: this many addresses, and these very ones."""
-
-    number: int
-    asked: frozenset[int]
-
-
-def load_network(
-    connection: Connection, l3_uuid: str, need: AddressNeed, rng: random.Random
-) -> L3View:
-    network = connection.execute(
-        text(
-            "SELECT uuid, name, bridge, ip_allocator::text AS ip_allocator FROM l3_networks "
-            "WHERE uuid = :uuid"
-        ),
-        {"uuid": l3_uuid},
-    ).one()
-    ranges = [
-        AddressRange(row.uuid, row.start_ip_in_long, row.end_ip_in_long, row.netmask, row.gateway)
-        for row in connection.execute(
-            text(
-                "SELECT * FROM ip_ranges WHERE l3_network_uuid = :uuid AND ip_version = 4 "
-                "ORDER BY created_at, start_ip_in_long"
-            ),
-            {"uuid": l3_uuid},
-        ).all()
-    ]
-    allocator = IpAllocator(network.ip_allocator)
-    gateways = {addressing.to_number(r.gateway) for r in ranges if r.gateway}
-    reserved = gateways | need.asked
-    taken_asked = _taken(connection, l3_uuid, need.asked)
-    asked = {
-        number: (address_range, number)
-        for address_range in ranges
-        for number in need.asked - taken_asked - gateways
-        if number in address_range
-    }
-    free: list[Free] = []
-    if allocator is IpAllocator.RANDOM and ranges:
-        free = _sample(connection, l3_uuid, ranges[0], need.number, reserved, rng)
-    if len(free) < need.number:
-        free = _search(connection, l3_uuid, ranges, allocator, need.number, reserved, rng)
-    return L3View(l3_uuid, network.name, network.bridge, allocator, deque(free), asked)
-
-
-def _sample(
-    connection: Connection,
-    l3_uuid: str,
-    address_range: AddressRange,
-    number: int,
-    reserved: Set[int],
-    rng: random.Random,
-) -> list[Free]:
-    """Free addresses among twice as many drawn by chance: enough unless the range is filling up,
-    and its cost does not grow with the addresses in use."""
-    draws = min(address_range.size, 2 * number + 16)
-    drawn = rng.sample(range(address_range.start, address_range.end + 1), draws)
-    taken = _taken(connection, l3_uuid, drawn) | reserved
-    return [(address_range, n) for n in drawn if n not in taken]
-
-
-def _search(
-    connection: Connection,
-    l3_uuid: str,
-    ranges: Sequence[AddressRange],
-    allocator: IpAllocator,
-    number: int,
-    reserved: Set[int],
-    rng: random.Random,
-) -> list[Free]:
-    """The ranges in order, with all that is taken known."""
-    taken = set(
-        connection.execute(
-            text(
-                "SELECT ip_in_long FROM used_ips WHERE l3_network_uuid = :uuid AND ip_version = 4"
-            ),
-            {"uuid": l3_uuid},
-        ).scalars()
-    )
-    taken |= reserved
-    free: list[Free] = []
-    for address_range in ranges:
-        numbers = (
-            addressing.first_available(address_range, taken)
-            if allocator is IpAllocator.FIRST_AVAILABLE
-            else addressing.random_free(address_range, taken, rng)
-        )
-        free += [(address_range, n) for n in islice(numbers, number - len(free))]
-    return free
-
-
-def _taken(connection: Connection, l3_uuid: str, numbers: Iterable[int]) -> set[int]:
-    return set(
-        connection.execute(
-            text(
-                "SELECT ip_in_long FROM used_ips WHERE l3_network_uuid = :uuid "
-                "AND ip_in_long = ANY(:numbers) AND ip_version = 4"
-            ),
-            {"uuid": l3_uuid, "numbers": list(numbers)},
-        ).scalars()
-    )
-
-
-def needs(
-    connection: Connection,
-    vm_uuids: Iterable[str],
-    static_ips: Iterable[tuple[str, str]],
-    number: int,
-) -> dict[str, AddressNeed]:
-    """By network: at most `number` clones of any of these source VMs."""
-    asked: dict[str, set[int]] = defaultdict(set)
-    for l3_uuid, ip in static_ips:
-        asked[l3_uuid].add(addressing.to_number(ip))
-    rows = connection.execute(
-        text(
-            "SELECT l3_network_uuid, max(nics) AS nics FROM (SELECT l3_network_uuid, "
-            " count(*) AS nics FROM vm_nics WHERE vm_instance_uuid = ANY(:uuids) "
-            " GROUP BY l3_network_uuid, vm_instance_uuid) a_vm GROUP BY l3_network_uuid"
-        ),
-        {"uuids": list(vm_uuids)},
-    ).all()
-    return {
-        row.l3_network_uuid: AddressNeed(number * row.nics, frozenset(asked[row.l3_network_uuid]))
         for row in rows
     }

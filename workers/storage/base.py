@@ -19,6 +19,10 @@ class CopyControl(Protocol):
     def inherited_descriptors(self) -> Sequence[int]:
         """For children that write: they hold the host's lock for as long as they live."""
 
+    @property
+    def rate_bytes_s(self) -> int | None:
+        """What the copy may move a second now; None: no limit. It may change at any time."""
+
     def progress(self, bytes_done: int) -> None:
         """Bytes of this volume that are done so far; never goes back."""
 

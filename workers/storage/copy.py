@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterator
 
 from workers.storage.base import CopyControl
+from workers.storage.pace import Pace
 
-CHUNK = 16 << 20
 FICLONE = 0x40049409  # Source: linux/fs.h, ioctl_ficlone(2)
 
 _CANNOT_REFLINK = frozenset(
@@ -34,11 +34,12 @@ def copy_sparse(source: int, target: int, control: CopyControl) -> None:
     """Data as data, holes as holes. `target` is empty before and as long as the source after."""
     size = os.fstat(source).st_size
     os.ftruncate(target, size)
+    pace = Pace(control)
     done = 0
     for start, end in data_ranges(source, size):
         while start < end:
-            control.checkpoint()
-            copied = _copy_range(source, target, start, min(CHUNK, end - start))
+            pace.wait(done)
+            copied = _copy_range(source, target, start, min(pace.chunk, end - start))
             if copied == 0:
                 raise OSError(errno.EIO, "the source became shorter while it was copied")
             start += copied

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from app.domain.errors import OperationFailed, PrimaryStorageFull, SourceVolumeBusy, ToolMissing
 from app.domain.plan import SourceVolume, VolumeFormat
 from workers.storage.base import CopyControl
+from workers.storage.pace import Pace
 
 POLL_S = 0.2
 PR_SET_PDEATHSIG = 1
@@ -99,8 +100,9 @@ def _follow(child: subprocess.Popen[bytes], total_bytes: int | None, control: Co
     shown, said = child.stdout.fileno(), child.stderr.fileno()
     streams = {shown: b"", said: b""}
     open_streams = set(streams)
+    pace, done = Pace(control), 0
     while open_streams:
-        control.checkpoint()
+        _hold_back(child, pace, done)
         ready, _, _ = select.select(list(open_streams), [], [], POLL_S)
         for stream in ready:
             content = os.read(stream, KEPT_OUTPUT)
@@ -109,8 +111,22 @@ def _follow(child: subprocess.Popen[bytes], total_bytes: int | None, control: Co
             streams[stream] = (streams[stream] + content)[-KEPT_OUTPUT:]
         percents = _PERCENT.findall(streams[shown])
         if percents and total_bytes is not None:
-            control.progress(int(float(percents[-1]) / 100 * total_bytes))
+            done = int(float(percents[-1]) / 100 * total_bytes)
+            control.progress(done)
     return streams[said].decode(errors="replace").strip()
+
+
+def _hold_back(child: subprocess.Popen[bytes], pace: Pace, done: int) -> None:
+    """A checkpoint. A child that is ahead of its rate stands still meanwhile: qemu-img's own
+    limit cannot change while it runs."""
+    held = pace.ahead_s(done) > 0
+    if held:
+        child.send_signal(signal.SIGSTOP)
+    try:
+        pace.wait(done)
+    finally:
+        if held:
+            child.send_signal(signal.SIGCONT)
 
 
 def _die_with_parent() -> None:

@@ -23,6 +23,7 @@ from app.store.models.inventory import (
     Zone,
 )
 from app.store.models.jobs import IdempotencyKey, Job, JobCounters, JobResult, Webhook
+from app.store.models.limits import Limit, LimitName, LimitScope
 from app.store.models.vms import (
     NicState,
     Origin,
@@ -59,6 +60,9 @@ __all__ = [
     "JobCounters",
     "JobResult",
     "L3Network",
+    "Limit",
+    "LimitName",
+    "LimitScope",
     "NicState",
     "Origin",
     "PrimaryStorage",

@@ -73,6 +73,7 @@ class Host(SQLModel, table=True):
     memory_size: int = bytes_count()
     state: ResourceState = _state()
     slots: int | None = None  # open items at once; None: the setting
+    processes: int | None = None  # of its worker: how many clones it really makes at once
     machine_id: str | None = None  # of the one machine that may serve this host
     seen_at: Moment = moment()
     created_at: Moment = moment(nullable=False)

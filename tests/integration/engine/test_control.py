@@ -51,7 +51,7 @@ def test_cancel_ends_waiting_and_granted_names_without_any_worker(make_faked: An
     faked.engine.start(job)
     assert sorted(set(faked.engine.item_states(job))) == ["Granted", "Waiting"]
     say(faked, control.cancel_job, job)
-    assert faked.engine.item_states(job).count("Waiting") == 448, "not in the caller's time"
+    assert faked.engine.item_states(job).count("Waiting") == 449, "not in the caller's time"
     faked.engine.sweep()
     assert set(faked.engine.item_states(job)) == {"Canceled"}
     assert outcome(faked, job) == ("Finished", "Canceled")

@@ -6,6 +6,7 @@ import pytest
 from app.domain.errors import NoHostAvailable
 from app.domain.placement import Candidate, Demand, choose, reachable
 from app.domain.plan import HypervisorType
+from app.domain.slots import Slots
 from app.domain.states import WaitReason
 
 DEMAND = Demand(
@@ -16,6 +17,10 @@ DEMAND = Demand(
     storage_uuids=frozenset({"ps"}),
     l3_network_uuids=frozenset({"l3"}),
 )
+
+
+def slots(number: int) -> Slots:
+    return Slots(number, WaitReason.HOST_SLOTS)
 
 
 def host(uuid: str = "h", **changes: Any) -> Candidate:
@@ -30,7 +35,8 @@ def host(uuid: str = "h", **changes: Any) -> Candidate:
             connected=True,
             free_cpu=10,
             free_memory=1000,
-            free_slots=4,
+            builds=slots(4),
+            copies=slots(4),
             vm_count=0,
             storage_uuids=frozenset({"ps"}),
             l3_network_uuids=frozenset({"l3"}),
@@ -63,7 +69,7 @@ def test_a_designated_pair_that_disagrees_leaves_nobody() -> None:
 
 
 def test_contention_waits_and_shortage_fails() -> None:
-    assert choose([host(free_slots=0)], DEMAND) is WaitReason.HOST_SLOTS
+    assert choose([host(builds=slots(0))], DEMAND) is WaitReason.HOST_SLOTS
     assert choose([host(connected=False)], DEMAND) is WaitReason.HOST_LOST
     with pytest.raises(NoHostAvailable):
         choose([host(free_cpu=1)], DEMAND)
@@ -103,4 +109,4 @@ def test_ties_keep_the_input_order() -> None:
 def test_a_clone_that_stays_stopped_must_fit_and_takes_only_a_slot() -> None:
     candidate = host()
     candidate.take(replace(DEMAND, holds=False))
-    assert (candidate.free_cpu, candidate.free_memory, candidate.free_slots) == (10, 1000, 3)
+    assert (candidate.free_cpu, candidate.free_memory, candidate.builds.free) == (10, 1000, 3)

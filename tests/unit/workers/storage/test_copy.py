@@ -8,7 +8,8 @@ import pytest
 
 from tests.requirements import require
 from tests.storage import MIB, Control
-from workers.storage.copy import CHUNK, allocated, copy_sparse, data_ranges, reflink
+from workers.storage.copy import allocated, copy_sparse, data_ranges, reflink
+from workers.storage.pace import CHUNK
 
 SHM = Path("/dev/shm")
 

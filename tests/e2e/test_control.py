@@ -1,0 +1,62 @@
+"""A copy under way is held to its storage's rate and stops when its job is cancelled."""
+
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from tests.e2e.audit import assert_nothing_left_over
+from tests.e2e.stack import Stack
+from tests.e2e.test_real_volumes import declare, make_images, stack, storage
+
+__all__ = ["stack", "storage"]  # fixtures
+DEADLINE_S = 60
+MEGABYTES = 12
+RATE = ["primaryStorage", "ps", "bytesPerSecond"]
+
+
+@pytest.fixture
+def mode() -> str:
+    return "full"
+
+
+@pytest.fixture
+def slow_copy(stack: Stack, storage: Path, tmp_path: Path) -> str:
+    """A job in the middle of its copy, which would take long."""
+    make_images(storage.parent / "images", megabytes=MEGABYTES)
+    declare(stack, tmp_path, storage)
+    # The base is made at full speed, once.
+    assert stack.wait_for(stack.clone("golden", names=["first"]))["outcome"] == "Succeeded"
+    limited = stack.vmclone("limits", "set", *RATE, "1MiB")
+    assert limited.returncode == 0, limited.stderr
+    job = stack.clone("golden", names=["slow"], systemTags=["cloneMode::full"])
+    deadline_s = time.monotonic() + DEADLINE_S
+    while not stack.ask(lambda client: client.items(job))[0]["bytesDone"]:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    return job
+
+
+def test_a_cancel_stops_a_copy_in_the_middle_and_leaves_nothing(
+    stack: Stack, storage: Path, slow_copy: str
+) -> None:
+    assert stack.ask(lambda client: client.control(slow_copy, "cancel"))["state"] == "Running"
+    job = stack.wait_for(slow_copy)
+    (item,) = stack.ask(lambda client: client.items(slow_copy))
+    assert (job["outcome"], item["state"]) == ("Canceled", "Canceled")
+    # Within two seconds at a mebibyte a second, and whatever this machine does meanwhile.
+    assert item["bytesDone"] < item["bytesTotal"] - (2 << 20)
+    with stack.database() as database:
+        with database.single() as connection:
+            uuid = connection.scalar(text("SELECT uuid FROM primary_storages"))
+        assert_nothing_left_over(database, str(uuid), storage)
+
+
+def test_a_rate_that_is_lifted_lets_the_copy_go(stack: Stack, slow_copy: str) -> None:
+    paused = stack.ask(lambda client: client.control(slow_copy, "pause"))
+    assert paused["state"] == "Running", "what runs goes on"
+    stack.ask(lambda client: client.control(slow_copy, "resume"))
+    assert stack.vmclone("limits", "unset", *RATE).returncode == 0
+    job = stack.wait_for(slow_copy)
+    assert (job["outcome"], job["bytesDone"]) == ("Succeeded", job["bytesTotal"])
