@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     session_timeout_s: int = Field(default=7200, ge=60)
     job_timeout_s: int = Field(default=12 * 3600, ge=1)
     job_retention_s: int = Field(default=30 * 86400, ge=60)
+    destroyed_retention_s: int = Field(default=7 * 86400, ge=0)  # before a VM is expunged
     base_grace_s: int = Field(default=3600, ge=0)  # how long an unused base is kept for reuse
     cpu_overprovisioning: float = Field(default=10, gt=0)
     memory_overprovisioning: float = Field(default=1, gt=0)

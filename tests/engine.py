@@ -141,6 +141,7 @@ class Engine:
             "jobs": "created_at published_at deadline_at paused_at started_at finished_at",
             "base_sets": "lease_until not_before published_at created_at last_used_at",
             "sweeper_passes": "steals_from",
+            "vm_instances": "destroyed_at last_op_at",
         }
         with self.database.engine.begin() as connection:
             for table, columns in moments.items():

@@ -13,6 +13,7 @@ from app.domain.errors import (
 from app.domain.states import ItemState, JobOutcome, outcome_of
 from app.store import jobs, vm_views
 from app.store.jobs import EndedItem, EndedJob, Result
+from app.store.models import JobKind
 from app.zstack import results
 from workers.context import WorkerContext
 
@@ -38,16 +39,12 @@ def finish_job(job_uuid: str, worker: WorkerContext) -> None:
         else item.error or OperationFailed().error_code
         for item in ended.items
     ]
-    result = _result(ended, entries)
+    result = _result(ended, entries) if ended.kind is JobKind.CLONE else _removed(ended)
     worker.database.run(lambda connection: jobs.finish(connection, job_uuid, result))
 
 
 def _result(ended: EndedJob, entries: Sequence[results.Entry]) -> Result:
-    outcome = outcome_of(
-        total=len(ended.items),
-        succeeded=sum(item.state in _STANDS for item in ended.items),
-        canceled=sum(item.state is ItemState.CANCELED for item in ended.items),
-    )
+    outcome = _outcome(ended)
     error = ended.error or _common_error(ended.items)
     if error is None and ended.all_or_nothing and outcome is JobOutcome.FAILED:
         error = _nothing(ended.items)
@@ -64,6 +61,23 @@ def _common_error(ended: list[EndedItem]) -> ErrorCode | None:
     if len(codes) == 1 and codes <= set(_WHOLE):
         return ended[0].error
     return None
+
+
+def _removed(ended: EndedJob) -> Result:
+    """What ZStack answers to a VM that was destroyed; who asks for many looks at the items."""
+    outcome = _outcome(ended)
+    error = ended.error or next((item.error for item in ended.items if item.error), None)
+    if error and outcome in {JobOutcome.FAILED, JobOutcome.CANCELED}:
+        return Result(503, results.error_result(error), None, outcome, error)
+    return Result(200, results.empty_result(), None, outcome)
+
+
+def _outcome(ended: EndedJob) -> JobOutcome:
+    return outcome_of(
+        total=len(ended.items),
+        succeeded=sum(item.state in _STANDS for item in ended.items),
+        canceled=sum(item.state is ItemState.CANCELED for item in ended.items),
+    )
 
 
 def _nothing(ended: list[EndedItem]) -> ErrorCode:

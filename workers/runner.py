@@ -19,7 +19,8 @@ from app.domain.errors import (
     TooManyAttempts,
     TooManyLapses,
 )
-from app.domain.plan import CloneMethod, CloneStrategy
+from app.domain.plan import CloneMethod, ClonePlan, CloneStrategy
+from app.domain.removal import RemovalPlan
 from app.domain.retry import MAX_LAPSES, retry_delay_s, stranded_delay_s
 from app.domain.states import ItemState, WaitReason
 from app.domain.steps import StepName
@@ -32,6 +33,7 @@ from workers.context import StepContext, WorkerContext
 from workers.holding import holding
 from workers.lease import Draining, Lease
 from workers.recipe import steps_for
+from workers.remover import remove_vm
 from workers.steps.base import Step
 
 log = logging.getLogger(__name__)
@@ -51,31 +53,40 @@ def run_item(item_uuid: str, worker: WorkerContext) -> None:
     )
     with held as mine:
         if mine is not None:
-            ItemRun(*mine, worker).go()
+            _run(*mine, worker)
+
+
+def _run(claim: Claim, lease: Lease, worker: WorkerContext) -> None:
+    if isinstance(claim.plan, RemovalPlan):
+        publish_end(worker, claim.job_uuid, remove_vm(claim, claim.plan, lease, worker))
+    else:
+        ItemRun(claim, claim.plan, lease, worker).go()
 
 
 class ItemRun:
     """One claim of an item."""
 
-    def __init__(self, claim: Claim, lease: Lease, worker: WorkerContext) -> None:
+    def __init__(self, claim: Claim, plan: ClonePlan, lease: Lease, worker: WorkerContext) -> None:
         self._claim = claim
+        self._plan = plan
         self._lease = lease
         self._worker = worker
         self._ctx = StepContext(
-            claim.plan,
+            plan,
             worker,
             lease,
             take_base=lambda volume: bases.hand_over(worker.database, claim, volume),
         )
 
     def go(self) -> None:
-        claim = self._claim
+        claim, plan = self._claim, self._plan
+        assert claim.step is not None  # the grant set it
         if claim.state is ItemState.ROLLING_BACK:
             self._take_back(claim.step, claim.ends_as or ItemState.FAILED)
         elif claim.lapses > MAX_LAPSES:
             self._roll_back(claim.step, TooManyLapses())
         else:
-            self._run_steps(steps_for(claim.plan.steps))
+            self._run_steps(steps_for(plan.steps))
 
     def _run_steps(self, steps: Sequence[Step]) -> None:
         facts = [dict(self._claim.done.get(step.name, {})) for step in steps]
@@ -86,7 +97,7 @@ class ItemRun:
                 self._lease.checkpoint()
                 self._lease.begin_step()
                 began_s = time.monotonic()
-                result = step.do(self._claim.plan, self._ctx)
+                result = step.do(self._plan, self._ctx)
             except Draining:
                 items.hand_back(self._worker.database, self._claim)
                 return
@@ -115,7 +126,7 @@ class ItemRun:
                 )
 
     def _succeed(self, record: StepRecord, volumes: list[dict[str, object]]) -> None:
-        plan = self._claim.plan
+        plan = self._plan
         starts = plan.strategy is CloneStrategy.INSTANT_START
         root = next((v for v in volumes if v["uuid"] == plan.root_volume.uuid), None)
         complete = items.succeed(
@@ -155,7 +166,7 @@ class ItemRun:
         ends_as = ItemState.CANCELED if canceled else ItemState.FAILED
         if not canceled:
             error = OperationFailed(
-                f"unable to create vm[name:{self._claim.plan.vm_name}]: {error.details}",
+                f"unable to create vm[name:{self._plan.vm_name}]: {error.details}",
                 cause=error,
                 step=step,
             )
@@ -169,7 +180,7 @@ class ItemRun:
         order = tuple(StepName)
         begun = [
             step
-            for step in steps_for(self._claim.plan.steps)
+            for step in steps_for(self._plan.steps)
             if order.index(step.name) <= order.index(failed)
         ]
         failures: list[str] = []
@@ -178,7 +189,7 @@ class ItemRun:
                 continue
             try:
                 self._lease.checkpoint()
-                step.undo(self._claim.plan, self._ctx)
+                step.undo(self._plan, self._ctx)
                 items.record_undo(self._worker.database, self._claim, step.name)
             except Draining:
                 items.hand_back_rollback(self._worker.database, self._claim)

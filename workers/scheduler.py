@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
-from app.domain.errors import CloneError, OperationFailed
+from app.domain.errors import CloneError, ErrorCode, OperationFailed, ResourceNotFound
 from app.domain.fairness import divide
 from app.domain.plan import CloneStrategy
 from app.domain.spec import CloneSpec
@@ -133,7 +133,8 @@ class Scheduler:
         if not job.needs_base or job.base_state is BaseSetState.READY:
             return True
         if job.base_state is BaseSetState.FAILED:
-            self._fail_all(connection, job, outcome)
+            assert job.base_error is not None
+            self._fail_all(connection, job, job.base_error, outcome)
             return False
         if job.base_set_uuid is None:
             asked = bases.ask(connection, job.job.uuid, job.spec)
@@ -142,12 +143,11 @@ class Scheduler:
         grants.set_wait_reason(connection, [job.job.uuid], job.base_wait or WaitReason.BASE)
         return False
 
-    def _fail_all(self, connection: Connection, job: SchedulableJob, outcome: Outcome) -> None:
-        assert job.base_error is not None
-        ended = items.end_waiting(
-            connection, job.job.uuid, to=ItemState.FAILED, error=job.base_error
-        )
-        jobs.note_error(connection, job.job.uuid, job.base_error)
+    def _fail_all(
+        self, connection: Connection, job: SchedulableJob, error: ErrorCode, outcome: Outcome
+    ) -> None:
+        ended = items.end_waiting(connection, job.job.uuid, to=ItemState.FAILED, error=error)
+        jobs.note_error(connection, job.job.uuid, error)
         if items.count_ends(connection, job.job.uuid, ItemState.FAILED, ended) and (
             jobs.begin_finishing(connection, job.job.uuid)
         ):
@@ -163,7 +163,9 @@ class Scheduler:
     ) -> list[tuple[JobPlanner, Grant]]:
         source = sources.load(connection, job.vm_uuid)
         if source is None:
-            raise AssertionError(f"source of job {job.job.uuid} is gone")
+            gone = ResourceNotFound(f"the source vm[uuid:{job.vm_uuid}] was removed meanwhile")
+            self._fail_all(connection, job, gone.error_code, outcome)
+            return []
         taken = [WaitingItem(*row) for row in grants.take_waiting(connection, job.job.uuid, number)]
         if job.spec.strategy is CloneStrategy.JUST_CREATE:
             self._create_records(connection, job, source, taken, outcome)

@@ -4,8 +4,8 @@ A refusal ends the job with ZStack's ErrorCode; otherwise its items are written,
 they will need, and a base set is asked for.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection
 
@@ -22,10 +22,10 @@ from app.domain.plan import CloneStrategy, VolumeType
 from app.domain.request import CloneRequest, parse_clone_request
 from app.domain.spec import CloneSpec, VolumeWish
 from app.queue import TaskName, host_queue
-from app.store import bases, jobs, lookups, sources
+from app.store import bases, jobs, lookups, removals, sources
 from app.store.codec import spec_to_json
 from app.store.jobs import Minted
-from app.store.models import VmState
+from app.store.models import JobKind, VmState
 from app.store.sources import SourceVm
 from app.zstack import results
 from workers.context import WorkerContext
@@ -37,6 +37,8 @@ CLONEABLE = (VmState.RUNNING, VmState.STOPPED, VmState.PAUSED)
 class Judged:
     base_set_uuid: str | None = None
     host_uuid: str | None = None
+    granted: Mapping[str, Sequence[str]] = field(default_factory=dict)  # removals, by host
+    finishing: bool = False  # nothing is left to wait for
 
 
 def start_job(job_uuid: str, worker: WorkerContext) -> None:
@@ -44,6 +46,10 @@ def start_job(job_uuid: str, worker: WorkerContext) -> None:
     judged = worker.database.run(lambda connection: _judge(connection, job_uuid))
     if judged is None:
         return
+    for host_uuid, item_uuids in judged.granted.items():
+        worker.publish(TaskName.CLONE_VM, *item_uuids, queue=host_queue(host_uuid))
+    if judged.finishing:
+        worker.publish(TaskName.FINISH, job_uuid)
     if judged.base_set_uuid and judged.host_uuid:
         worker.publish(
             TaskName.PREPARE_BASE, judged.base_set_uuid, queue=host_queue(judged.host_uuid)
@@ -55,6 +61,9 @@ def _judge(connection: Connection, job_uuid: str) -> Judged | None:
     job = jobs.lock_accepted(connection, job_uuid)
     if job is None:
         return None
+    if job.kind is not JobKind.CLONE:
+        granted = removals.begin(connection, job_uuid, job.kind, job.request["vmInstanceUuids"])
+        return Judged(granted=granted, finishing=not granted)
     try:
         request = parse_clone_request(job.request)
         source = _source(connection, job.vm_instance_uuid, job.account_uuid)
@@ -124,10 +133,10 @@ def _count_volumes(connection: Connection, source: SourceVm, spec: CloneSpec) ->
 
 
 def _check_references(connection: Connection, request: CloneRequest) -> None:
-    for field, uuid, kind in _references(request):
+    for name, uuid, kind in _references(request):
         if not lookups.exists(connection, kind, uuid):
             raise ResourceNotFound(
-                f"invalid field[{field}], resource[uuid:{uuid}, type:{kind}] not found"
+                f"invalid field[{name}], resource[uuid:{uuid}, type:{kind}] not found"
             )
     for l3_uuid, ip in request.static_ips:
         if not lookups.in_range(connection, l3_uuid, ip):
@@ -152,7 +161,7 @@ def _references(request: CloneRequest) -> Iterator[tuple[str, str, str]]:
             "PrimaryStorageVO",
         ),
     )
-    yield from ((field, uuid, kind) for field, uuid, kind in optional if uuid)
+    yield from ((name, uuid, kind) for name, uuid, kind in optional if uuid)
     yield from (
         ("volumes", choice.storage_uuid, "PrimaryStorageVO")
         for choice in request.volumes

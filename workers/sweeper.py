@@ -8,7 +8,7 @@ from contextlib import suppress
 from sqlalchemy import Connection
 
 from app.queue import CONTROL_QUEUE, TaskName, host_queue
-from app.store import bases, due
+from app.store import bases, due, removals
 from app.store.hosts import SEEN_WITHIN_S
 from app.store.items import LeaseLost
 from workers.context import WorkerContext
@@ -41,6 +41,9 @@ def sweep(worker: WorkerContext) -> None:
             c, retention_s=settings.job_retention_s, refused_s=REFUSED_RETENTION_S
         )
     )
+    expunges = run(lambda c: removals.ask_for_expired(c, after_s=settings.destroyed_retention_s))
+    if expunges:
+        worker.publish(TaskName.START, expunges)
     run(due.expired_keys)
     run(due.expired_sessions)
 

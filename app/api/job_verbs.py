@@ -7,15 +7,17 @@ from aiohttp import web
 from sqlalchemy import Connection
 
 from app.api.callers import require_caller
-from app.api.clone_jobs import load_job, submit
+from app.api.clone_jobs import answer, load_job, submit
 from app.api.responses import json_value
 from app.api.state import state_of
 from app.domain.clone_job import CloneJobForm
 from app.domain.errors import ResourceNotFound
 from app.domain.states import ENDED, JobState
 from app.queue import TaskName
-from app.store import control, job_views
+from app.store import control, job_views, removals
 from app.store.control import Controlled
+from app.store.models import JobKind
+from app.zstack.forms import BadRequest
 
 Verb = Callable[[Connection, str], Controlled]
 
@@ -59,6 +61,8 @@ async def retry_job(request: web.Request) -> web.Response:
     caller = await require_caller(request)
     job = await load_job(request, caller, request.match_info["uuid"])
     uuid = str(job["uuid"])
+    if job["kind"] != JobKind.CLONE:
+        raise _conflict(f"job {uuid} removes VMs; ask for the removal again instead")
     if job["state"] != JobState.FINISHED:
         raise _conflict(
             f"clone job {uuid} is {job['state']}; it can be retried once it has finished: wait for "
@@ -74,6 +78,41 @@ async def retry_job(request: web.Request) -> web.Response:
         policy=failed.policy,
     )
     return await submit(request, caller, form, fingerprint_of=None, retry_of=uuid)
+
+
+async def remove_vms(request: web.Request) -> web.Response:
+    """A job of its own that destroys the VMs that a clone job made; with `?expunge=true` nothing
+    of them is left. 202 with that job."""
+    caller = await require_caller(request)
+    job = await load_job(request, caller, request.match_info["uuid"])
+    uuid = str(job["uuid"])
+    kind = _removal_kind(request.query.get("expunge", "false"))
+    if job["kind"] != JobKind.CLONE:
+        raise _conflict(f"job {uuid} removes VMs and made none")
+    if job["state"] != JobState.FINISHED:
+        raise _conflict(
+            f"clone job {uuid} is {job['state']}; what it makes can be removed once it has "
+            "finished: wait for it, or cancel it"
+        )
+    state = state_of(request)
+    made = await state.write(lambda c: _ask_removal(c, uuid, caller.account_uuid, kind))
+    if made is None:
+        raise _conflict(f"no VM of clone job {uuid} is there to be removed")
+    state.publisher.publish(TaskName.START, made)
+    return await answer(request, caller, made)
+
+
+def _ask_removal(
+    connection: Connection, job_uuid: str, account_uuid: str, kind: JobKind
+) -> str | None:
+    vms = removals.made_by(connection, job_uuid, kind)
+    return removals.ask(connection, vms, account_uuid=account_uuid, kind=kind) if vms else None
+
+
+def _removal_kind(expunge: str) -> JobKind:
+    if expunge not in {"true", "false"}:
+        raise BadRequest(f"[expunge] is true or false, but was [{expunge[:50]}]")
+    return JobKind.EXPUNGE if expunge == "true" else JobKind.DESTROY
 
 
 async def _control(

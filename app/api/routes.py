@@ -7,7 +7,7 @@ from aiohttp import web
 from app.api.api_jobs import poll_job
 from app.api.clone_jobs import create_clone_job, get_clone_job, list_clone_jobs, list_items
 from app.api.health import healthz, readyz
-from app.api.job_verbs import cancel_item, cancel_job, pause_job, resume_job, retry_job
+from app.api.job_verbs import cancel_item, cancel_job, pause_job, remove_vms, resume_job, retry_job
 from app.api.sessions import log_in_by_account, log_in_by_user, log_out, validate
 from app.api.submissions import submit_action
 from app.api.vm_instances import get_vm_instance, query_vm_instances
@@ -34,6 +34,7 @@ OWN = [
     web.post(f"/api/v1/clone-jobs/{_UUID}/pause", pause_job),
     web.post(f"/api/v1/clone-jobs/{_UUID}/resume", resume_job),
     web.post(f"/api/v1/clone-jobs/{_UUID}/retry", retry_job),
+    web.delete(f"/api/v1/clone-jobs/{_UUID}/vms", remove_vms),
     web.post(f"/api/v1/clone-jobs/{_UUID}/items/{_ITEM}/cancel", cancel_item),
     web.get(f"/api/v1/clone-jobs/{_UUID}/items", list_items),
     web.get("/healthz", healthz),

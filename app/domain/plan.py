@@ -82,6 +82,15 @@ class BaseFile:
 
 
 @dataclass(frozen=True, slots=True)
+class VolumeFile:
+    """A published volume, as much of it as removing it takes."""
+
+    uuid: str
+    storage: StorageRef
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
 class VolumePlan:
     uuid: str
     type: VolumeType

@@ -6,19 +6,23 @@ from pydantic import TypeAdapter
 
 from app.domain.errors import CloneError, ErrorCode
 from app.domain.plan import ClonePlan
+from app.domain.removal import RemovalPlan
 from app.domain.spec import CloneSpec
 
 _PLAN = TypeAdapter(ClonePlan)
+_REMOVAL = TypeAdapter(RemovalPlan)
 _ERROR_CODE = TypeAdapter(ErrorCode)
 _SPEC = TypeAdapter(CloneSpec)
 
 
-def plan_to_json(plan: ClonePlan) -> str:
+def plan_to_json(plan: ClonePlan | RemovalPlan) -> str:
+    if isinstance(plan, RemovalPlan):
+        return _REMOVAL.dump_json(plan).decode()
     return _PLAN.dump_json(plan).decode()
 
 
-def plan_from_json(value: Any) -> ClonePlan:
-    return _PLAN.validate_python(value)
+def plan_from_json(value: Any) -> ClonePlan | RemovalPlan:
+    return _REMOVAL.validate_python(value) if "expunges" in value else _PLAN.validate_python(value)
 
 
 def error_to_json(error: CloneError | ErrorCode) -> dict[str, Any]:

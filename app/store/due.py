@@ -21,6 +21,7 @@ from app.domain.states import ItemState, check_move
 from app.store import items, jobs
 
 BATCH = 200
+EXPIRED_ITEMS, EXPIRED_EVENTS = 1000, 5000  # of expired jobs, a pass
 UNCLAIMED_S = 5.0  # a published message that nobody took in this time is published again
 
 ByHost = Mapping[str, Sequence[str]]
@@ -163,7 +164,7 @@ def take_back_unclaimed(connection: Connection, *, host_silent_s: float) -> int:
         text(
             "SELECT items.uuid FROM items JOIN hosts ON hosts.uuid = items.host_uuid "
             "JOIN jobs ON jobs.uuid = items.job_uuid "
-            "WHERE items.state = 'Granted' AND items.fence = 0 "
+            "WHERE items.state = 'Granted' AND items.fence = 0 AND items.kind = 'clone' "
             "AND (jobs.paused_at IS NOT NULL OR COALESCE(hosts.seen_at "
             " < clock_timestamp() - make_interval(secs => :silent_s), TRUE)) "
             "ORDER BY items.uuid LIMIT :batch FOR UPDATE OF items SKIP LOCKED"
@@ -243,16 +244,36 @@ def _why_stopped(connection: Connection, job_uuid: str, job: Row[Any]) -> CloneE
 
 
 def expired_jobs(connection: Connection, *, retention_s: float, refused_s: float) -> int:
-    """Finished jobs past their time go, with everything that hangs on them; jobs of refused
-    sessions sooner."""
+    """Finished jobs past their time go with their items, steps and events, a bounded number of
+    rows at a time, the job itself last; jobs of refused sessions sooner. How many jobs went."""
+    expired = list(
+        connection.execute(
+            text(
+                "SELECT uuid FROM jobs WHERE state = 'Finished' "
+                "AND finished_at < clock_timestamp() - make_interval(secs => "
+                " CASE WHEN account_uuid IS NULL THEN :refused_s ELSE :retention_s END) "
+                "ORDER BY finished_at LIMIT 20 FOR UPDATE SKIP LOCKED"
+            ),
+            {"refused_s": refused_s, "retention_s": retention_s},
+        ).scalars()
+    )
+    if not expired:
+        return 0
+    for table, key, rows in (("items", "uuid", EXPIRED_ITEMS), ("events", "id", EXPIRED_EVENTS)):
+        connection.execute(
+            text(
+                f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} "  # noqa: S608
+                "WHERE job_uuid = ANY(:expired) LIMIT :rows)"
+            ),
+            {"expired": expired, "rows": rows},
+        )
     return connection.execute(
         text(
-            "DELETE FROM jobs WHERE uuid IN (SELECT uuid FROM jobs WHERE state = 'Finished' "
-            "AND finished_at < clock_timestamp() - make_interval(secs => "
-            " CASE WHEN account_uuid IS NULL THEN :refused_s ELSE :retention_s END) "
-            "ORDER BY finished_at LIMIT 20 FOR UPDATE SKIP LOCKED)"
+            "DELETE FROM jobs WHERE uuid = ANY(:expired) "
+            "AND NOT EXISTS (SELECT 1 FROM items WHERE job_uuid = jobs.uuid) "
+            "AND NOT EXISTS (SELECT 1 FROM events WHERE job_uuid = jobs.uuid)"
         ),
-        {"retention_s": retention_s, "refused_s": refused_s},
+        {"expired": expired},
     ).rowcount
 
 

@@ -16,6 +16,7 @@ from sqlmodel import col
 
 from app.domain.errors import CloneError, ErrorCode
 from app.domain.plan import CdRomPlan, ClonePlan, TagPlan
+from app.domain.removal import RemovalPlan
 from app.domain.states import ItemState, check_move
 from app.domain.steps import StepName
 from app.store import capacity
@@ -38,8 +39,8 @@ class Claim:
     state: ItemState  # Running or RollingBack
     fence: int
     owner: str
-    plan: ClonePlan
-    step: StepName  # running or last
+    plan: ClonePlan | RemovalPlan
+    step: StepName | None  # running or last; None for a removal
     attempts: int
     lapses: int
     ends_as: ItemState | None  # where a rollback leads
@@ -117,7 +118,7 @@ def claim(database: Database, item_uuid: str, *, owner: str, lease_s: float) -> 
         fence=row.fence,
         owner=owner,
         plan=plan_from_json(row.plan),
-        step=StepName(row.step),
+        step=StepName(row.step) if row.step else None,
         attempts=row.attempts,
         lapses=row.lapses,
         ends_as=ItemState(row.ends_as) if row.ends_as else None,
@@ -411,7 +412,7 @@ def strand(database: Database, claim: Claim, *, delay_s: float, failures: list[s
         ).scalar_one_or_none()
         if first is None:
             raise LeaseLost
-        return bool(first) and _count_end(connection, claim, ItemState.FAILED)
+        return bool(first) and count_end(connection, claim, ItemState.FAILED)
 
     return database.run(work)
 
@@ -435,7 +436,7 @@ def end_rolled_back(database: Database, claim: Claim, ends_as: ItemState) -> boo
         if first is None:
             raise LeaseLost
         forget_vm(connection, claim.plan.vm_uuid, [volume.uuid for volume in claim.plan.volumes])
-        return bool(first) and _count_end(connection, claim, ends_as)
+        return bool(first) and count_end(connection, claim, ends_as)
 
     return database.run(work)
 
@@ -454,6 +455,9 @@ def give_up_unclaimed(
     """A Granted item that no worker ever took leaves that state by the database alone. False if
     it was claimed meanwhile."""
     check_move(ItemState.GRANTED, to)
+    removes = connection.scalar(
+        text("SELECT kind <> 'clone' FROM items WHERE uuid = :uuid"), {"uuid": item_uuid}
+    )
     row = connection.execute(
         update(Item)
         .where(
@@ -472,9 +476,25 @@ def give_up_unclaimed(
     ).one_or_none()
     if row is None:
         return False
+    if removes:
+        spare_vm(connection, row.vm_uuid)
+        return True
     connection.execute(text("DELETE FROM steps WHERE item_uuid = :uuid"), {"uuid": item_uuid})
     forget_vm(connection, row.vm_uuid, row.volume_uuids)
     return True
+
+
+def spare_vm(connection: Connection, vm_uuid: str) -> None:
+    """Nobody began to remove it: it is as it was."""
+    connection.execute(
+        text(
+            "UPDATE vm_instances SET last_op_at = clock_timestamp(), "
+            "state = CASE WHEN destroyed_at IS NOT NULL THEN 'Destroyed' "
+            " WHEN host_uuid IS NOT NULL THEN 'Running' ELSE 'Stopped' END::vm_state "
+            "WHERE uuid = :uuid"
+        ),
+        {"uuid": vm_uuid},
+    )
 
 
 def send_back_made(
@@ -581,7 +601,7 @@ def count_ends(connection: Connection, job_uuid: str, state: ItemState, number: 
     return bool(still_open == 0)
 
 
-def _count_end(connection: Connection, claim: Claim, state: ItemState) -> bool:
+def count_end(connection: Connection, claim: Claim, state: ItemState) -> bool:
     connection.execute(
         Event.__table__.insert(),  # type: ignore[attr-defined]
         {"job_uuid": claim.job_uuid, "item_uuid": claim.item_uuid, "kind": f"item.{state.lower()}"},

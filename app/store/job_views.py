@@ -103,6 +103,7 @@ def _job(row: Row[Any]) -> dict[str, Any]:
     bytes_done = (row.bytes_ended or 0) + row.bytes_running
     return {
         "uuid": row.uuid,
+        "kind": row.kind,
         "state": row.state,
         "outcome": row.outcome,
         "vmInstanceUuid": row.vm_instance_uuid,

@@ -11,7 +11,7 @@ from sqlmodel import col
 from app.domain.errors import ErrorCode
 from app.domain.states import ItemState, JobOutcome, JobState, check_move
 from app.store.codec import error_from_json, error_to_json
-from app.store.models import Item, Job
+from app.store.models import Item, Job, JobKind
 from app.store.sql import select_columns
 
 
@@ -19,7 +19,12 @@ def lock_accepted(connection: Connection, job_uuid: str) -> Row[Any] | None:
     """The job, its row held, if nobody has judged it and nobody is judging it."""
     return connection.execute(
         select_columns(
-            Job.uuid, Job.account_uuid, Job.vm_instance_uuid, Job.request, Job.created_at
+            Job.uuid,
+            Job.kind,
+            Job.account_uuid,
+            Job.vm_instance_uuid,
+            Job.request,
+            Job.created_at,
         )
         .where(col(Job.uuid) == job_uuid, col(Job.state) == JobState.ACCEPTED)
         .with_for_update(skip_locked=True)
@@ -146,6 +151,7 @@ class EndedItem:
 
 @dataclass(frozen=True, slots=True)
 class EndedJob:
+    kind: JobKind
     error: ErrorCode | None
     all_or_nothing: bool
     items: list[EndedItem]  # in request order
@@ -154,7 +160,7 @@ class EndedJob:
 def ended_items(connection: Connection, job_uuid: str) -> EndedJob | None:
     """What a Finishing job comes to; None if it is not Finishing."""
     job = connection.execute(
-        select_columns(Job.error, Job.policy).where(
+        select_columns(Job.kind, Job.error, Job.policy).where(
             col(Job.uuid) == job_uuid, col(Job.state) == JobState.FINISHING
         )
     ).one_or_none()
@@ -166,6 +172,7 @@ def ended_items(connection: Connection, job_uuid: str) -> EndedJob | None:
         .order_by(col(Item.ordinal))
     ).all()
     return EndedJob(
+        job.kind,
         error_from_json(job.error) if job.error else None,
         (job.policy or {}).get("onFailure") == "allOrNothing",
         [

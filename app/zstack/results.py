@@ -85,6 +85,11 @@ def error_result(error: ErrorCode) -> bytes:
     return orjson.dumps({"error": error_code_body(error)})
 
 
+def empty_result() -> bytes:
+    """Of a job that leaves nothing to show."""
+    return orjson.dumps({"success": True})
+
+
 def with_schema(body: bytes, schema: bytes) -> bytes:
     """A stored body, a non-empty JSON object, with its schema as the last member."""
     return body[:-1] + b',"schema":' + schema + b"}"

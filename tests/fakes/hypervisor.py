@@ -1,10 +1,10 @@
 """A host's hypervisor in memory that can be told what to raise, and when."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from app.domain.errors import VmStartFailed
-from app.domain.plan import ClonePlan
+from app.domain.plan import ClonePlan, NicPlan
 
 
 @dataclass
@@ -24,17 +24,17 @@ class FakeHypervisor:
         self._called("attach_nics")
         self.nics |= {nic.uuid for nic in plan.nics}
 
-    def detach_nics(self, plan: ClonePlan) -> None:
+    def detach_nics(self, nics: Sequence[NicPlan]) -> None:
         self._called("detach_nics")
-        self.nics -= {nic.uuid for nic in plan.nics}
+        self.nics -= {nic.uuid for nic in nics}
 
     def define(self, plan: ClonePlan) -> None:
         self._called("define")
         self.domains.setdefault(plan.vm_uuid, False)
 
-    def undefine(self, plan: ClonePlan) -> None:
+    def undefine(self, vm_uuid: str) -> None:
         self._called("undefine")
-        self.domains.pop(plan.vm_uuid, None)
+        self.domains.pop(vm_uuid, None)
 
     def start(self, vm_uuid: str) -> None:
         self._called("start")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from app.domain.plan import BaseFile, CloneMethod, SourceVolume, VolumePlan
+from app.domain.plan import BaseFile, CloneMethod, SourceVolume, VolumeFile, VolumePlan
 from workers.storage.base import (
     BaseFacts,
     CopyControl,
@@ -69,7 +69,7 @@ class FakeStorage:
         self.volumes[volume.uuid] = volume
         return VolumeFacts(CloneMethod.FULL, volume.format, actual_size=4096)
 
-    def delete_volume(self, volume: VolumePlan) -> None:
+    def delete_volume(self, volume: VolumePlan | VolumeFile) -> None:
         self._called("delete_volume")
         self.volumes.pop(volume.uuid, None)
 

@@ -4,10 +4,11 @@ Drivers raise `app.domain.errors` only: HostDisconnected, VmStartFailed, Operati
 may be repeated and leads to the same state; everything is named by the VM's uuid.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.domain.plan import ClonePlan
+from app.domain.plan import ClonePlan, NicPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +21,13 @@ class Hypervisor(Protocol):
     def attach_nics(self, plan: ClonePlan) -> None:
         """Prepare what the host's network needs for the plan's NICs."""
 
-    def detach_nics(self, plan: ClonePlan) -> None:
+    def detach_nics(self, nics: Sequence[NicPlan]) -> None:
         """Take `attach_nics` back; absent counts as done."""
 
     def define(self, plan: ClonePlan) -> None:
         """Make the domain known, stopped."""
 
-    def undefine(self, plan: ClonePlan) -> None:
+    def undefine(self, vm_uuid: str) -> None:
         """Forget the domain and all state the hypervisor keeps for it; absent counts as done."""
 
     def start(self, vm_uuid: str) -> None:

@@ -1,7 +1,9 @@
 """A simulated host: a small state machine of domains, kept in files that survive a process."""
 
+from collections.abc import Sequence
+
 from app.domain.errors import OperationFailed, VmStartFailed
-from app.domain.plan import ClonePlan, HostRef
+from app.domain.plan import ClonePlan, HostRef, NicPlan
 from app.settings import Settings
 from workers.simulation import simulate
 from workers.state_files import StateFiles
@@ -20,24 +22,24 @@ class SimulatorHypervisor:
         for nic in plan.nics:
             self._nics.add(nic.uuid)
 
-    def detach_nics(self, plan: ClonePlan) -> None:
+    def detach_nics(self, nics: Sequence[NicPlan]) -> None:
         simulate("detach_nics", self._settings)
-        for nic in plan.nics:
+        for nic in nics:
             self._nics.remove(nic.uuid)
 
     def define(self, plan: ClonePlan) -> None:
         simulate("define", self._settings)
         self._defined.add(plan.vm_uuid)
 
-    def undefine(self, plan: ClonePlan) -> None:
+    def undefine(self, vm_uuid: str) -> None:
         """Raises OperationFailed for a running domain: its volumes would go next."""
         simulate("undefine", self._settings)
-        if self.is_running(plan.vm_uuid):
+        if self.is_running(vm_uuid):
             raise OperationFailed(
-                f"vm[uuid:{plan.vm_uuid}] is running on this simulated host: destroy it first"
+                f"vm[uuid:{vm_uuid}] is running on this simulated host: destroy it first"
             )
-        self._running.remove(plan.vm_uuid)
-        self._defined.remove(plan.vm_uuid)
+        self._running.remove(vm_uuid)
+        self._defined.remove(vm_uuid)
 
     def start(self, vm_uuid: str) -> None:
         simulate("start", self._settings)

@@ -22,4 +22,4 @@ class AttachNics(Step):
         return StepResult()
 
     def undo(self, plan: ClonePlan, ctx: StepContext) -> None:
-        ctx.hypervisor.detach_nics(plan)
+        ctx.hypervisor.detach_nics(plan.nics)

@@ -22,4 +22,4 @@ class DefineVm(Step):
         return StepResult()
 
     def undo(self, plan: ClonePlan, ctx: StepContext) -> None:
-        ctx.hypervisor.undefine(plan)
+        ctx.hypervisor.undefine(plan.vm_uuid)

@@ -9,7 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.domain.plan import BaseFile, CloneMethod, SourceVolume, VolumeFormat, VolumePlan
+from app.domain.plan import (
+    BaseFile,
+    CloneMethod,
+    SourceVolume,
+    VolumeFile,
+    VolumeFormat,
+    VolumePlan,
+)
 
 
 class CopyControl(Protocol):
@@ -101,7 +108,7 @@ class Storage(Protocol):
         """Leave the base's own file as `volume.path`, by rename: for the last full copy of a base
         on the same storage."""
 
-    def delete_volume(self, volume: VolumePlan) -> None:
+    def delete_volume(self, volume: VolumePlan | VolumeFile) -> None:
         """Remove the volume's file, its part files and its folder; absent counts as done.
 
         A missing marker is StorageUnavailable, never "absent".

@@ -22,6 +22,7 @@ from app.domain.plan import (
     CloneMethod,
     SourceVolume,
     StorageRef,
+    VolumeFile,
     VolumeFormat,
     VolumePlan,
 )
@@ -122,7 +123,7 @@ class LocalStorage:
             with opened.opened(final, os.O_RDONLY) as made:
                 return VolumeFacts(CloneMethod.FULL, volume.format, allocated(made))
 
-    def delete_volume(self, volume: VolumePlan) -> None:
+    def delete_volume(self, volume: VolumePlan | VolumeFile) -> None:
         with self._opened(f"deleting volume {volume.uuid}") as opened:
             final = opened.relative(volume.path)
             opened.remove(_part_name(volume.uuid))

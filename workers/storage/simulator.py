@@ -5,6 +5,7 @@ from app.domain.plan import (
     CloneMethod,
     SourceVolume,
     StorageRef,
+    VolumeFile,
     VolumePlan,
 )
 from app.settings import Settings
@@ -66,7 +67,7 @@ class SimulatorStorage:
         self._bases.remove(volume.base.uuid)
         return VolumeFacts(CloneMethod.FULL, volume.format, volume.size)
 
-    def delete_volume(self, volume: VolumePlan) -> None:
+    def delete_volume(self, volume: VolumePlan | VolumeFile) -> None:
         simulate("delete_volume", self._settings)
         self._volumes.remove(volume.uuid)
 

@@ -22,7 +22,7 @@ from app.store.models.inventory import (
     UsedIp,
     Zone,
 )
-from app.store.models.jobs import IdempotencyKey, Job, JobCounters, JobResult, Webhook
+from app.store.models.jobs import IdempotencyKey, Job, JobCounters, JobKind, JobResult, Webhook
 from app.store.models.limits import Limit, LimitName, LimitScope
 from app.store.models.vms import (
     NicState,
@@ -58,6 +58,7 @@ __all__ = [
     "Item",
     "Job",
     "JobCounters",
+    "JobKind",
     "JobResult",
     "L3Network",
     "Limit",

@@ -32,7 +32,8 @@ class BaseSet(SQLModel, table=True):
     )
 
     uuid: str = uuid_key()
-    vm_instance_uuid: str = reference("vm_instances.uuid", index=True)
+    # The source, which may be gone by now: linked clones go on standing on its bases.
+    vm_instance_uuid: str = loose_uuid(nullable=False, index=True)
     host_uuid: str = reference("hosts.uuid")  # the host whose worker makes and removes it
     with_data_volumes: bool = False
     state: BaseSetState = enum_of(BaseSetState, "base_set_state", default=BaseSetState.WANTED)

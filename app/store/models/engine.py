@@ -21,6 +21,7 @@ from app.store.models.columns import (
     reference,
     uuid_key,
 )
+from app.store.models.jobs import JobKind
 
 OPEN_ITEM = "state IN ('Granted', 'Running', 'Made', 'RollingBack', 'Stranded')"
 
@@ -35,7 +36,14 @@ class Item(SQLModel, table=True):
     __tablename__ = "items"
     __table_args__ = (
         UniqueConstraint("job_uuid", "ordinal", name="items_ordinal"),
-        UniqueConstraint("vm_uuid", name="items_vm"),
+        Index("items_vm", "vm_uuid", unique=True, postgresql_where=text("kind = 'clone'")),
+        # One operation on a VM at a time.
+        Index(
+            "items_operation",
+            "vm_uuid",
+            unique=True,
+            postgresql_where=text("kind <> 'clone' AND state IN ('Waiting', 'Granted', 'Running')"),
+        ),
         Index("items_waiting", "job_uuid", "ordinal", postgresql_where=text("state = 'Waiting'")),
         Index("items_open", "state", "job_uuid", postgresql_where=text(OPEN_ITEM)),
         # The plan lies out of line, so that the many small moves do not write it again.
@@ -44,6 +52,12 @@ class Item(SQLModel, table=True):
 
     uuid: str = uuid_key()
     job_uuid: str = reference("jobs.uuid", ondelete="CASCADE")
+    kind: JobKind = Field(
+        default=JobKind.CLONE,
+        sa_type=native_enum(JobKind, "job_kind"),
+        nullable=False,
+        sa_column_kwargs={"server_default": text("'clone'")},
+    )
     ordinal: int  # place in the request, from 0
     name: str = Field(max_length=255)
     state: ItemState = enum_of(ItemState, "item_state", default=ItemState.WAITING)
@@ -52,7 +66,7 @@ class Item(SQLModel, table=True):
     volume_uuids: list[str] = Field(sa_type=ARRAY(String(32)))
     nic_uuids: list[str] = Field(sa_type=ARRAY(String(32)))
     host_uuid: str | None = reference("hosts.uuid", nullable=True)
-    plan: Any = json_value()  # app.domain.plan.ClonePlan, written by the grant
+    plan: Any = json_value()  # app.domain's ClonePlan or RemovalPlan, written by the grant
     step: StepName | None = enum_of(StepName, "step_name", nullable=True)  # running or last
     wait_reason: WaitReason | None = enum_of(WaitReason, "wait_reason", nullable=True)
     attempts: int = 0

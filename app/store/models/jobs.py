@@ -1,5 +1,6 @@
 """Accepted requests, their results, and what hangs on a request's edge."""
 
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import CheckConstraint, Index, LargeBinary, PrimaryKeyConstraint, text
@@ -14,9 +15,16 @@ from app.store.models.columns import (
     json_value,
     loose_uuid,
     moment,
+    native_enum,
     reference,
     uuid_key,
 )
+
+
+class JobKind(StrEnum):
+    CLONE = "clone"
+    DESTROY = "destroy"  # VMs: their files and addresses are kept for a while
+    EXPUNGE = "expunge"  # and those too are gone
 
 
 class Job(SQLModel, table=True):
@@ -29,6 +37,12 @@ class Job(SQLModel, table=True):
     )
 
     uuid: str = uuid_key()
+    kind: JobKind = Field(
+        default=JobKind.CLONE,
+        sa_type=native_enum(JobKind, "job_kind"),
+        nullable=False,
+        sa_column_kwargs={"server_default": text("'clone'")},
+    )
     state: JobState = enum_of(JobState, "job_state", default=JobState.ACCEPTED)
     outcome: JobOutcome | None = enum_of(JobOutcome, "job_outcome", nullable=True)
     account_uuid: str | None = loose_uuid()  # None: the session was refused

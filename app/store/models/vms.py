@@ -71,6 +71,11 @@ class VmInstance(SQLModel, table=True):
         Index("vm_instances_host", "host_uuid"),
         Index("vm_instances_name", "name"),
         Index("vm_instances_account", "account_uuid", "created_at"),
+        Index(
+            "vm_instances_destroyed",
+            "destroyed_at",
+            postgresql_where=text("state = 'Destroyed'"),
+        ),
         {"postgresql_with": {"fillfactor": "80"}},
     )
 
@@ -103,6 +108,7 @@ class VmInstance(SQLModel, table=True):
     origin: Origin = enum_of(Origin, "origin")
     created_at: Moment = moment(nullable=False)
     last_op_at: Moment = moment(nullable=False)
+    destroyed_at: Moment = moment()
 
 
 class Volume(SQLModel, table=True):

@@ -380,3 +380,44 @@ async def test_a_dry_run_is_refused_until_there_is_one(
     body = {"vmInstanceUuid": inventory.source, "names": ["a"]}
     status, _ = await post(api, as_admin, body, "?dryRun=true")
     assert (status, engine.scalar("SELECT count(*) FROM jobs")) == (400, 0)
+
+
+async def test_what_a_job_made_is_destroyed_by_a_job_of_its_own(
+    api: Api, inventory: Inventory, as_admin: dict[str, str], engine: Engine
+) -> None:
+    job = await made(api, as_admin, inventory.source, names=["a", "b"])
+    path = f"{OWN}/{job['uuid']}/vms"
+    early = await api.delete(path, headers=as_admin)
+    assert (early.status, "wait for it" in (await early.json())["detail"]) == (409, True)
+    engine.start(job["uuid"])
+    answer = await api.delete(path, headers=as_admin)
+    removal = await answer.json()
+    assert (answer.status, removal["kind"], removal["total"]) == (202, "destroy", 2)
+    assert answer.headers["Location"] == f"{OWN}/{removal['uuid']}"
+    engine.start(removal["uuid"])
+    ended = await got(api, as_admin, f"/{removal['uuid']}")
+    assert (ended["state"], ended["outcome"], ended["succeeded"]) == ("Finished", "Succeeded", 2)
+    items = (await got(api, as_admin, f"/{removal['uuid']}/items"))["items"]
+    assert [item["name"] for item in items] == ["a", "b"]
+    assert await (await api.get(f"/zstack/v1/api-jobs/{removal['uuid']}")).json() == {
+        "success": True
+    }
+    again = await api.delete(path, headers=as_admin)
+    assert again.status == 409
+    expunged = await (await api.delete(f"{path}?expunge=true", headers=as_admin)).json()
+    engine.start(expunged["uuid"])
+    assert engine.scalar("SELECT count(*) FROM vm_instances WHERE origin = 'cloned'") == 0
+    assert (await api.delete(f"{path}?expunge=yes", headers=as_admin)).status == 400
+    retried, _ = await post(api, as_admin, None, f"/{removal['uuid']}/retry")
+    assert retried == 409
+
+
+async def test_another_account_destroys_nothing(
+    api: Api, inventory: Inventory, as_admin: dict[str, str], engine: Engine, database: Database
+) -> None:
+    tenant = new_tenant(database)
+    job = await made(api, as_admin, inventory.source, names=["a"])
+    engine.start(job["uuid"])
+    answer = await api.delete(f"{OWN}/{job['uuid']}/vms", headers=tenant)
+    assert answer.status == 404
+    assert engine.scalar("SELECT count(*) FROM jobs") == 1

@@ -75,8 +75,8 @@ def test_a_domain_goes_through_its_life(tmp_path: Path, plan: ClonePlan) -> None
         lambda: open_again(home).start(plan.vm_uuid),
         lambda: open_again(home).define(plan),  # again, after a crash: it stays running
         lambda: open_again(home).destroy(plan.vm_uuid),
-        lambda: open_again(home).undefine(plan),
-        lambda: open_again(home).detach_nics(plan),
+        lambda: open_again(home).undefine(plan.vm_uuid),
+        lambda: open_again(home).detach_nics(plan.nics),
     )
     for call in calls:
         for _ in range(2):  # each of them twice is once
@@ -97,15 +97,15 @@ def test_a_running_domain_is_not_forgotten(tmp_path: Path, plan: ClonePlan) -> N
     host.define(plan)
     host.start(plan.vm_uuid)
     with pytest.raises(OperationFailed, match="destroy it first"):
-        host.undefine(plan)
+        host.undefine(plan.vm_uuid)
     assert host.is_running(plan.vm_uuid) is True
 
 
 def test_undo_of_what_never_was_is_done(tmp_path: Path, plan: ClonePlan) -> None:
     host = open_again(tmp_path / "home")
     host.destroy(plan.vm_uuid)
-    host.undefine(plan)
-    host.detach_nics(plan)
+    host.undefine(plan.vm_uuid)
+    host.detach_nics(plan.nics)
     assert left_over(tmp_path / "home") == set()
 
 

@@ -1,0 +1,73 @@
+"""Removes one VM: its domain, then, expunged, its volumes. Every call may be repeated; nothing is
+taken back, because what is half removed is removed by the next try."""
+
+import logging
+
+from app.domain.errors import CloneError, InternalError, OperationFailed, TooManyAttempts
+from app.domain.removal import RemovalPlan
+from app.domain.retry import retry_delay_s
+from app.domain.states import WaitReason
+from app.store import items, removals
+from app.store.items import Claim, LeaseLost
+from app.store.models import VmState
+from app.store.session import DATABASE_AWAY
+from workers.context import WorkerContext
+from workers.lease import Draining, Lease
+
+log = logging.getLogger(__name__)
+
+
+def remove_vm(claim: Claim, plan: RemovalPlan, lease: Lease, worker: WorkerContext) -> bool:
+    """True if that ended the last open item of its job."""
+    lease.begin_undo()  # begun, it is not cancelled half-way
+    try:
+        _remove(plan, lease, worker)
+    except Draining:
+        items.hand_back(worker.database, claim)
+        return False
+    except (LeaseLost, *DATABASE_AWAY):
+        raise
+    except Exception as error:
+        return _failed(claim, plan, error, worker)
+    return removals.succeed(worker.database, claim, plan)
+
+
+def _remove(plan: RemovalPlan, lease: Lease, worker: WorkerContext) -> None:
+    hypervisor = worker.hypervisor(plan.host)
+    lease.checkpoint()
+    hypervisor.destroy(plan.vm_uuid)
+    lease.checkpoint()
+    hypervisor.undefine(plan.vm_uuid)
+    if hypervisor.is_running(plan.vm_uuid) is not None:
+        raise OperationFailed(f"vm[uuid:{plan.vm_uuid}] is still defined on its host")
+    if not plan.expunges:
+        return
+    lease.checkpoint()
+    hypervisor.detach_nics(plan.nics)
+    for volume in plan.volumes:
+        lease.checkpoint()
+        worker.storage(volume.storage).delete_volume(volume)
+
+
+def _failed(claim: Claim, plan: RemovalPlan, error: Exception, worker: WorkerContext) -> bool:
+    """Again later if it may pass, else the VM stays as its host has it."""
+    if not isinstance(error, CloneError):
+        log.exception("removal failed unexpectedly", extra={"item_id": claim.item_uuid})
+        error = InternalError()
+    delay_s = retry_delay_s(claim.attempts, worker.rng)
+    if error.retryable and delay_s is not None:
+        items.retry_later(worker.database, claim, error, delay_s=delay_s, reason=WaitReason.RETRY)
+        return False
+    if error.retryable:
+        error = TooManyAttempts(error.details, cause=error)
+    return removals.fail(worker.database, claim, error, _state_of(plan, worker))
+
+
+def _state_of(plan: RemovalPlan, worker: WorkerContext) -> VmState:
+    try:
+        runs = worker.hypervisor(plan.host).is_running(plan.vm_uuid)
+    except CloneError:
+        return VmState.UNKNOWN
+    if runs is None:  # its domain is gone: as good as destroyed
+        return VmState.DESTROYED
+    return VmState.RUNNING if runs else VmState.STOPPED
