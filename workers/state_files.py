@@ -21,7 +21,12 @@ class StateFiles:
             descriptor = os.open(path, os.O_CREAT | os.O_CLOEXEC, 0o600)
         os.close(descriptor)
 
-    def __contains__(self, name: str) -> bool:
+    def names(self) -> list[str]:
+        with suppress(FileNotFoundError):
+            return sorted(os.listdir(self._folder))
+        return []
+
+    def __contains__(self, name: object) -> bool:
         return os.path.exists(f"{self._folder}/{name}")
 
     def remove(self, name: str) -> None:

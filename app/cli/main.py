@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.doctor import doctor
 from app.cli.failures import one_line
 from app.cli.inventory import inventory
 from app.cli.limits import limits
@@ -21,6 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(inventory, name="inventory")
+app.command()(doctor)
 app.add_typer(limits, name="limits")
 
 

@@ -4,6 +4,7 @@ from importlib.resources import files
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, text
 
 
@@ -23,6 +24,13 @@ def migrate(engine: Engine, revision: str = "head") -> None:
 def downgrade(engine: Engine, revision: str = "base") -> None:
     with engine.connect() as connection:
         command.downgrade(alembic_config(connection), revision)
+
+
+def head_revision() -> str | None:
+    """Of this version's tables."""
+    config = Config()
+    config.set_main_option("script_location", str(files("migrations")))
+    return ScriptDirectory.from_config(config).get_current_head()
 
 
 def revision_of(engine: Engine) -> str | None:

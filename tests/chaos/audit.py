@@ -14,6 +14,9 @@ from app.store.bases import source_volumes
 from app.store.session import Database
 from tests.chaos.arena import Arena, Place
 from tests.chaos.client import Answer, Api, Request
+from workers.agent import machine_id
+from workers.ops.doctor.findings import Finding
+from workers.ops.doctor.orphans import OrphanAudit
 from workers.storage.reader import open_image
 
 SETTLE_S = 15.0  # an unused base goes a little later than the job that ended with it
@@ -114,9 +117,15 @@ def _settled(arena: Arena, database: Database) -> list[str]:
             for what, query in ADDS_UP.items():
                 rows = connection.execute(text(query)).all()
                 findings += [f"{what}: {rows}"] if rows else []
+        findings += [finding.line() for finding in _doctor(arena, database)]
         if not findings or time.monotonic() > until_s:
             return findings
         time.sleep(0.3)
+
+
+def _doctor(arena: Arena, database: Database) -> list[Finding]:
+    """What `vmclone doctor --orphans` prints; it has to see what the queries here see."""
+    return OrphanAudit(database, arena.stack.settings, machine_id(), repair=False).run()
 
 
 def _files(place: Place, connection: Connection) -> Iterator[str]:

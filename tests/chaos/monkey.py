@@ -14,7 +14,7 @@ from tests.chaos.client import Api, Caller, Request
 from tests.chaos.faults import KINDS, Fault, KillApi
 from tests.chaos.recovery import Probe, Recoveries, Watched
 
-FAULTS_FROM_S, FAULTS_UNTIL_S = 2.5, 12.0
+FAULTS_FROM_S, FAULTS_UNTIL_S = 1.5, 8.0
 REQUESTS = 7
 CERTAIN = 4  # faults that a seed has by its number; the others are drawn
 DRAWN = 1
@@ -136,6 +136,7 @@ class Monkey:
             caller.start()
         try:
             self._break_things()
+            arena.ask_storage(slow_s=0.0)
             ended = self._wait_for_end(callers)
         finally:
             give_up.set()

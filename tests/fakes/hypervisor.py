@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from app.domain.errors import VmStartFailed
 from app.domain.plan import ClonePlan, NicPlan
+from workers.hypervisors.base import Domain
 
 
 @dataclass
@@ -49,3 +50,6 @@ class FakeHypervisor:
 
     def is_running(self, vm_uuid: str) -> bool | None:
         return self.domains.get(vm_uuid)
+
+    def list_domains(self) -> list[Domain]:
+        return [Domain(uuid, running) for uuid, running in self.domains.items()]

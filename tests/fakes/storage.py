@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from app.domain.paths import TraceKind
 from app.domain.plan import BaseFile, CloneMethod, SourceVolume, VolumeFile, VolumePlan
 from workers.storage.base import (
     BaseFacts,
     CopyControl,
     FileSignature,
     StorageFacts,
+    Trace,
     VolumeFacts,
 )
 
@@ -76,3 +78,17 @@ class FakeStorage:
     def delete_base(self, base: BaseFile) -> None:
         self._called("delete_base")
         self.bases.pop(base.uuid, None)
+
+    def traces(self) -> list[Trace]:
+        self._called("traces")
+        return [Trace(TraceKind.VOLUME, v.uuid, v.path) for v in self.volumes.values()] + [
+            Trace(TraceKind.BASE, base.uuid, base.path) for base in self.bases.values()
+        ]
+
+    def look_again(self, trace: Trace) -> Trace | None:
+        return trace if trace.uuid in {*self.volumes, *self.bases} else None
+
+    def discard(self, trace: Trace) -> None:
+        self._called("discard")
+        self.volumes.pop(str(trace.uuid), None)
+        self.bases.pop(str(trace.uuid), None)

@@ -17,6 +17,12 @@ class HostFacts:
     memory_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Domain:
+    vm_uuid: str
+    running: bool
+
+
 class Hypervisor(Protocol):
     def attach_nics(self, plan: ClonePlan) -> None:
         """Prepare what the host's network needs for the plan's NICs."""
@@ -38,3 +44,9 @@ class Hypervisor(Protocol):
 
     def is_running(self, vm_uuid: str) -> bool | None:
         """None where the hypervisor does not know the VM."""
+
+    def list_domains(self) -> list[Domain]:
+        """vmclone's own on this host, by what it wrote into them when it defined them (on KVM the
+        metadata element): never by a name, which anybody may have given.
+
+        Raises HostDisconnected."""

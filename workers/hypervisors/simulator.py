@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from app.domain.errors import OperationFailed, VmStartFailed
 from app.domain.plan import ClonePlan, HostRef, NicPlan
 from app.settings import Settings
+from workers.hypervisors.base import Domain
 from workers.simulation import simulate
 from workers.state_files import StateFiles
 
@@ -53,3 +54,7 @@ class SimulatorHypervisor:
 
     def is_running(self, vm_uuid: str) -> bool | None:
         return vm_uuid in self._running if vm_uuid in self._defined else None
+
+    def list_domains(self) -> list[Domain]:
+        running = set(self._running.names())
+        return [Domain(uuid, uuid in running) for uuid in self._defined.names()]

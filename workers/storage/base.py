@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.domain.paths import TraceKind
 from app.domain.plan import (
     BaseFile,
     CloneMethod,
@@ -79,6 +80,18 @@ class VolumeFacts:
     actual_size: int  # allocated bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A file or an empty folder that lies in one of vmclone's folders on a storage."""
+
+    kind: TraceKind
+    uuid: str | None  # None for what is foreign
+    path: str | None  # absolute; None on a storage where the uuid alone names it
+    allocated: int = 0  # bytes on disk
+    virtual_size: int | None = None  # of volumes and bases; None where it cannot be read
+    changed_at_s: float | None = None  # since the epoch, by the file system's clock
+
+
 class Storage(Protocol):
     def initialize(self) -> None:
         """Make the root folder and its marker. Only for a storage that never had one."""
@@ -116,3 +129,16 @@ class Storage(Protocol):
 
     def delete_base(self, base: BaseFile) -> None:
         """Remove the base's file and part files; absent counts as done."""
+
+    def traces(self) -> list[Trace]:
+        """All that lies in vmclone's folders. Raises StorageUnavailable without the marker."""
+
+    def look_again(self, trace: Trace) -> Trace | None:
+        """What lies there now under the same name; None if nothing does."""
+
+    def discard(self, trace: Trace) -> None:
+        """Remove what `traces` found, and the folder that it leaves empty; absent counts as done.
+
+        Raises OperationFailed, and removes nothing, where it is foreign, where something else has
+        the name by now, and where a process has the image open.
+        """

@@ -26,12 +26,13 @@ from app.domain.plan import (
     VolumeFormat,
     VolumePlan,
 )
-from workers.storage import qcow2, qemu_img, root, source
+from workers.storage import qcow2, qemu_img, root, source, traces
 from workers.storage.base import (
     BaseFacts,
     CopyControl,
     FileSignature,
     StorageFacts,
+    Trace,
     VolumeFacts,
 )
 from workers.storage.copy import allocated, copy_sparse, reflink
@@ -134,6 +135,18 @@ class LocalStorage:
         with self._opened(f"deleting base {base.uuid}") as opened:
             opened.remove(_part_name(base.uuid))
             opened.remove(opened.relative(base.path))
+
+    def traces(self) -> list[Trace]:
+        with self._opened("looking for what lies there") as opened:
+            return list(traces.walk(opened))
+
+    def look_again(self, trace: Trace) -> Trace | None:
+        with self._opened(f"looking at {trace.path}") as opened:
+            return traces.look(opened, opened.relative(str(trace.path)))
+
+    def discard(self, trace: Trace) -> None:
+        with self._opened(f"removing {trace.path}") as opened:
+            traces.discard(opened, trace)
 
     @contextmanager
     def _opened(self, doing: str) -> Iterator[Root]:

@@ -96,6 +96,27 @@ class Root:
             )
         return True
 
+    @property
+    def url(self) -> str:
+        return self._storage.url.rstrip("/")
+
+    def stat(self, inside: str) -> os.stat_result | None:
+        """Of the name itself, where it is a link; None where there is none."""
+        folder, name = os.path.split(inside)
+        try:
+            with self.opened(folder or ".", FOLDER) as parent:
+                return os.stat(name, dir_fd=parent, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def names(self, inside: str) -> list[str]:
+        """In the folder, sorted; none where it is absent."""
+        try:
+            with self.opened(inside, FOLDER) as folder:
+                return sorted(os.listdir(folder))
+        except FileNotFoundError:
+            return []
+
     def remove(self, inside: str) -> None:
         """The file is gone afterwards, on disk too; absent is gone."""
         folder, name = os.path.split(inside)

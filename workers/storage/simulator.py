@@ -1,5 +1,7 @@
 """A simulated storage: no content, but volumes and bases that are there or not."""
 
+from app.domain.errors import OperationFailed, StorageUnavailable
+from app.domain.paths import TraceKind
 from app.domain.plan import (
     BaseFile,
     CloneMethod,
@@ -16,6 +18,7 @@ from workers.storage.base import (
     CopyControl,
     FileSignature,
     StorageFacts,
+    Trace,
     VolumeFacts,
 )
 
@@ -29,11 +32,13 @@ class SimulatorStorage:
         folder = settings.home / "simulator" / storage.uuid
         self._uuid = storage.uuid
         self._settings = settings
+        self._folder = folder
         self._volumes = StateFiles(folder / "volumes")
         self._bases = StateFiles(folder / "bases")
 
     def initialize(self) -> None:
-        """There is nothing to make."""
+        """The folder stands for the marker."""
+        self._folder.mkdir(parents=True, exist_ok=True)
 
     def facts(self) -> StorageFacts:
         return StorageFacts(TOTAL_BYTES, TOTAL_BYTES, f"simulator-{self._uuid}", reflink=False)
@@ -74,3 +79,27 @@ class SimulatorStorage:
     def delete_base(self, base: BaseFile) -> None:
         simulate("delete_base", self._settings)
         self._bases.remove(base.uuid)
+
+    def traces(self) -> list[Trace]:
+        if not self._folder.is_dir():
+            raise StorageUnavailable(
+                f"simulated primary storage[uuid:{self._uuid}] has no state below "
+                f"{self._settings.home}; is VMCLONE_HOME that of its worker?"
+            )
+        return [Trace(TraceKind.VOLUME, uuid, None) for uuid in self._volumes.names()] + [
+            Trace(TraceKind.BASE, uuid, None) for uuid in self._bases.names()
+        ]
+
+    def look_again(self, trace: Trace) -> Trace | None:
+        return trace if trace.uuid in self._files(trace) else None
+
+    def discard(self, trace: Trace) -> None:
+        assert trace.uuid is not None
+        self._files(trace).remove(trace.uuid)
+
+    def _files(self, trace: Trace) -> StateFiles:
+        if trace.kind is TraceKind.VOLUME:
+            return self._volumes
+        if trace.kind is TraceKind.BASE:
+            return self._bases
+        raise OperationFailed(f"a simulated storage holds no {trace.kind}")

@@ -1,0 +1,67 @@
+"""`vmclone doctor`: is everything in order, and what belongs to nobody?"""
+
+import importlib
+import json
+from typing import Annotated
+
+import typer
+
+
+def doctor(
+    orphans: Annotated[
+        bool,
+        typer.Option("--orphans", help="Hold storages, hypervisors and sums against the database."),
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="With --orphans: remove what is ours and nobody's.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+) -> None:
+    """Check this installation. Exit status 0: in order; 1: not; 2: not all could be looked at."""
+    from app.endpoints import database_url
+    from app.settings import Settings
+    from app.store.session import Database
+
+    if repair and not orphans:
+        raise typer.BadParameter("--repair goes with --orphans")
+    settings = Settings()
+    database = Database(database_url(settings))
+    machine_id = importlib.import_module("workers.agent").machine_id()
+    try:
+        if orphans:
+            status = _orphans(database, settings, machine_id, repair=repair, as_json=as_json)
+        else:
+            status = _checks(database, settings, machine_id, as_json=as_json)
+    finally:
+        database.close()
+    raise typer.Exit(status)
+
+
+def _orphans(
+    database: object, settings: object, machine_id: str, *, repair: bool, as_json: bool
+) -> int:
+    audit = importlib.import_module("workers.ops.doctor.orphans")
+    findings = audit.OrphanAudit(database, settings, machine_id, repair=repair).run()
+    if as_json:
+        typer.echo(json.dumps([finding.as_json() for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            typer.echo(finding.line())
+        left = sum(not finding.repaired for finding in findings)
+        typer.echo(f"{len(findings)} found, {left} left")
+    status: int = importlib.import_module("workers.ops.doctor.findings").exit_status(findings)
+    return status
+
+
+def _checks(database: object, settings: object, machine_id: str, *, as_json: bool) -> int:
+    checks = importlib.import_module("workers.ops.doctor.checks")
+    held = True
+    shown = []
+    for check in checks.check_all(database, settings, machine_id):
+        held = held and check.held
+        shown.append({"what": check.what, "held": check.held, "text": check.text})
+        if not as_json:
+            typer.echo(check.line())
+    if as_json:
+        typer.echo(json.dumps(shown, indent=2))
+    return 0 if held else 1

@@ -1,0 +1,245 @@
+"""What the database knows of files, domains, reservations and counts, for holding it against the
+world."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from app.domain.plan import HostRef, HypervisorType, StorageRef, StorageType
+from app.store import capacity
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    uuid: str
+    storage_uuid: str
+    path: str
+    size: int  # virtual
+    settled: bool  # it must be there: nobody is making or removing it
+
+
+@dataclass(frozen=True, slots=True)
+class KnownVm:
+    uuid: str
+    host_uuid: str | None
+    has_domain: bool | None  # None: an operation on it is under way, so it may or may not
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """One moment of the database."""
+
+    volumes: dict[str, KnownFile]
+    bases: dict[str, KnownFile]
+    vms: dict[str, KnownVm]
+
+    @classmethod
+    def load(cls, connection: Connection) -> "Known":
+        volumes = _files(
+            connection,
+            "SELECT v.uuid, v.primary_storage_uuid AS storage, v.install_path AS path, v.size, "  # noqa: S608
+            f"v.status = 'Ready' AND NOT {_UNDER_WAY} AS settled FROM volumes v "
+            "WHERE v.origin = 'cloned' AND v.install_path IS NOT NULL",
+        )
+        bases = _files(
+            connection,
+            "SELECT b.uuid, b.primary_storage_uuid AS storage, b.install_path AS path, "
+            "b.virtual_size AS size, s.state = 'Ready' AND b.handed_to IS NULL AS settled "
+            "FROM bases b JOIN base_sets s ON s.uuid = b.base_set_uuid",
+        )
+        vms = connection.execute(
+            text(
+                "SELECT v.vm_instance_uuid AS uuid, v.host AS host_uuid, "  # noqa: S608
+                f"CASE WHEN {_UNDER_WAY} THEN NULL "
+                "ELSE v.state IN ('Running', 'Stopped', 'Paused') END AS has_domain FROM "
+                "(SELECT uuid AS vm_instance_uuid, state, origin, "
+                " COALESCE(host_uuid, last_host_uuid) AS host FROM vm_instances) v "
+                "WHERE v.origin = 'cloned'"
+            )
+        ).all()
+        return cls(volumes, bases, {row.uuid: KnownVm(*row) for row in vms})
+
+
+# Somebody may be making or removing what belongs to the VM of `v` at this moment.
+_UNDER_WAY = (
+    "EXISTS (SELECT 1 FROM items i WHERE i.vm_uuid = v.vm_instance_uuid "
+    "AND i.state NOT IN ('Succeeded', 'Failed', 'Canceled'))"
+)
+
+
+def _files(connection: Connection, query: str) -> dict[str, KnownFile]:
+    return {
+        row.uuid: KnownFile(row.uuid, row.storage, row.path, row.size, row.settled)
+        for row in connection.execute(text(query)).all()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What this machine's workers see."""
+
+    storages: list[StorageRef]
+    hosts: list[HostRef]
+    elsewhere: list[str]  # in words: what only another machine can look at
+
+
+def served(connection: Connection, machine_id: str) -> Served:
+    hosts = connection.execute(
+        text(
+            "SELECT h.uuid, h.name, h.libvirt_uri, h.machine_id = :machine_id AS mine, "
+            "c.hypervisor_type::text AS type FROM hosts h "
+            "JOIN clusters c ON c.uuid = h.cluster_uuid ORDER BY h.name"
+        ),
+        {"machine_id": machine_id},
+    ).all()
+    mine = [host.uuid for host in hosts if host.mine]
+    storages = connection.execute(
+        text(
+            "SELECT s.uuid, s.name, s.type::text AS type, s.url, EXISTS (SELECT 1 "
+            " FROM cluster_primary_storages a JOIN hosts h ON h.cluster_uuid = a.cluster_uuid "
+            " WHERE a.primary_storage_uuid = s.uuid AND h.uuid = ANY(:mine) "
+            " AND (s.host_uuid IS NULL OR s.host_uuid = h.uuid)) AS mine "
+            "FROM primary_storages s WHERE s.initialized_at IS NOT NULL ORDER BY s.name"
+        ),
+        {"mine": mine},
+    ).all()
+    return Served(
+        storages=[StorageRef(s.uuid, StorageType(s.type), s.url) for s in storages if s.mine],
+        hosts=[HostRef(h.uuid, h.name, HypervisorType(h.type)) for h in hosts if h.mine],
+        elsewhere=[
+            *(f"host {h.name}: another machine serves it, or none" for h in hosts if not h.mine),
+            *(f"primary storage {s.name}: no host here sees it" for s in storages if not s.mine),
+        ],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """A stored number that is not what its rows add up to."""
+
+    what: str
+    uuid: str
+    stored: int
+    counted: int
+
+
+def wrong_sums(connection: Connection) -> list[Sum]:
+    """Capacities against reservations, counters against items; each pair in one statement."""
+    return [
+        Sum(what, row.uuid, row.stored, row.counted)
+        for what, query in _SUMS.items()
+        for row in connection.execute(text(query)).all()
+        if row.stored != row.counted
+    ]
+
+
+def _capacity(kind: str, table: str, key: str, total: str, available: str) -> str:
+    return (
+        f"SELECT k.{key} AS uuid, k.{available} AS stored, GREATEST(0, k.{total} - "  # noqa: S608
+        "COALESCE((SELECT sum(amount) FROM reservations r "
+        f" WHERE r.kind = '{kind}' AND r.resource_uuid = k.{key}), 0))::bigint AS counted "
+        f"FROM {table} k"
+    )
+
+
+_HOST = ("host_capacities", "host_uuid")
+_SUMS = {
+    "available CPU": _capacity("Cpu", *_HOST, "total_cpu", "available_cpu"),
+    "available memory": _capacity("Memory", *_HOST, "total_memory", "available_memory"),
+    "available storage": _capacity(
+        "Storage",
+        "storage_capacities",
+        "primary_storage_uuid",
+        "total_bytes",
+        "available_bytes",
+    ),
+    "ended names": "SELECT c.job_uuid AS uuid, c.succeeded + c.failed + c.canceled AS stored, "
+    "(SELECT count(*) FROM items i WHERE i.job_uuid = c.job_uuid "
+    " AND (i.state IN ('Succeeded', 'Failed', 'Canceled') OR i.finished_at IS NOT NULL))::int "
+    " AS counted FROM job_counters c",
+}
+# The stored value of each of the first three, to be set right.
+_REPAIRS = {
+    "available CPU": ("host_capacities", "host_uuid", "available_cpu"),
+    "available memory": ("host_capacities", "host_uuid", "available_memory"),
+    "available storage": ("storage_capacities", "primary_storage_uuid", "available_bytes"),
+}
+
+
+def repair_sum(connection: Connection, wrong: Sum) -> bool:
+    """Set a capacity to what its rows add up to; False for what only people can judge."""
+    if wrong.what not in _REPAIRS:
+        return False
+    table, key, column = _REPAIRS[wrong.what]
+    connection.execute(
+        text(f"SELECT 1 FROM {table} WHERE {key} = :uuid FOR UPDATE"),  # noqa: S608
+        {"uuid": wrong.uuid},
+    )
+    counted = next(
+        (s.counted for s in wrong_sums(connection) if (s.what, s.uuid) == (wrong.what, wrong.uuid)),
+        None,
+    )
+    if counted is not None:
+        connection.execute(
+            text(f"UPDATE {table} SET {column} = :counted WHERE {key} = :uuid"),  # noqa: S608
+            {"counted": counted, "uuid": wrong.uuid},
+        )
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Loose:
+    """A row that holds something for nobody."""
+
+    what: str  # reservation or address
+    uuid: str
+    where: str
+    amount: int | None = None
+
+
+def loose_rows(connection: Connection) -> list[Loose]:
+    return list(_loose(connection))
+
+
+def _loose(connection: Connection) -> Iterator[Loose]:
+    for row in connection.execute(
+        text(
+            "SELECT uuid, kind::text || ' of ' || resource_uuid AS place, amount FROM reservations "
+            "WHERE holder_uuid NOT IN (SELECT uuid FROM vm_instances "
+            "UNION ALL SELECT uuid FROM volumes UNION ALL SELECT uuid FROM bases)"
+        )
+    ).all():
+        yield Loose("reservation", row.uuid, row.place, row.amount)
+    for row in connection.execute(
+        text("SELECT uuid, ip FROM used_ips WHERE vm_nic_uuid IS NULL")
+    ).all():
+        yield Loose("address", row.uuid, row.ip)
+
+
+def give_back(connection: Connection, loose: Loose) -> None:
+    if loose.what == "address":
+        connection.execute(
+            text("DELETE FROM used_ips WHERE uuid = :uuid AND vm_nic_uuid IS NULL"),
+            {"uuid": loose.uuid},
+        )
+        return
+    holders = connection.execute(
+        text("SELECT holder_uuid FROM reservations WHERE uuid = :uuid"), {"uuid": loose.uuid}
+    ).scalars()
+    capacity.release(connection, list(holders))
+
+
+def open_locks(connection: Connection, uuids: Sequence[str]) -> set[str]:
+    """Which of these item and base set uuids are not at rest."""
+    return set(
+        connection.execute(
+            text(
+                "SELECT uuid FROM items WHERE uuid = ANY(:uuids) "
+                "AND state NOT IN ('Succeeded', 'Failed', 'Canceled') "
+                "UNION SELECT uuid FROM base_sets WHERE uuid = ANY(:uuids) "
+                "AND state IN ('Wanted', 'Making', 'Deleting')"
+            ),
+            {"uuids": list(uuids)},
+        ).scalars()
+    )

@@ -1,0 +1,1 @@
+"""`vmclone doctor`: what an installation needs, and what belongs to nobody."""
