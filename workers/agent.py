@@ -1,8 +1,9 @@
 """`vmclone worker`: keeps this machine's Celery workers running and says what they serve.
 
 Twice a second it beats for the hosts it serves, so that the scheduler grants to them, and sends
-the control queue its ticks; every few seconds it looks at their storages. None of that is done by
-the Celery workers themselves: they may be busy with copies for hours.
+the control queue its ticks; every few seconds it looks at their storages, and at times for
+locks that a killed process left. None of that is done by the Celery workers themselves: they may
+be busy with copies for hours.
 """
 
 import hashlib
@@ -27,6 +28,7 @@ from app.store import hosts
 from app.store.hosts import DeclaredHost, SeenStorage, StorageReport
 from app.store.session import Database
 from app.supervisor import Child, Supervisor
+from workers import stale_locks
 from workers.storage import open_storage
 
 log = logging.getLogger(__name__)
@@ -34,6 +36,7 @@ log = logging.getLogger(__name__)
 TICK_S = 0.5
 STORAGE_INTERVAL_S = 3.0
 QUEUE_INTERVAL_S = 5.0
+LOCKS_INTERVAL_S = 10.0
 FRESH_S = 15.0  # for so long after a change our Celery worker may still be starting
 STOP_GRACE_S = 45.0
 CONTROL_PROCESSES = 2
@@ -66,6 +69,7 @@ class Agent:
         self._name = f"hosts-{self._machine_id[:12]}@{socket.gethostname()}"
         self._served: frozenset[str] = frozenset()
         self._told_queues_at_s = 0.0
+        self._tidied_at_s = 0.0
         self._changed_at_s = time.monotonic()
         self._storages = StorageWatch(settings, self._database)
 
@@ -87,6 +91,7 @@ class Agent:
     def tick(self) -> None:
         if self._serve_hosts:
             self._beat_hosts()
+            self._remove_stale_locks()
         if self._control:
             self._redis.set(CONTROL_SEEN_KEY, self._machine_id, ex=CONTROL_SEEN_S)
             self._publisher.publish(TaskName.SCHEDULE, expires_s=2 * TICK_S)
@@ -104,6 +109,14 @@ class Agent:
             log.warning("another machine serves this host", extra={"host": refused})
         self._consume_from(served)
         self._storages.look(sorted(served))
+
+    def _remove_stale_locks(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._tidied_at_s < LOCKS_INTERVAL_S:
+            return
+        self._tidied_at_s = now_s
+        folder = self._settings.home / "locks"
+        stale_locks.remove(folder, stale_locks.stale(self._database, folder))
 
     def _is_mine(self, host: DeclaredHost) -> bool:
         if self._host_names:

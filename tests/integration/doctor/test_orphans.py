@@ -3,100 +3,24 @@ nothing where work is going on."""
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from app.domain.plan import StorageType
 from app.queue import TaskName
-from app.settings import Settings
-from tests.engine import Engine
-from tests.factories import Inventory, make_inventory, make_job
 from tests.integration.engine.test_trouble import Killed
+from tests.integration.real_files import World, real_files
 from tests.storage import MIB
-from workers.agent import StorageWatch, machine_id
 from workers.ops.doctor.findings import Finding, Kind, exit_status
-from workers.ops.doctor.orphans import OrphanAudit
 
 NOBODY = "f" * 32
 ACCOUNT = "a" * 32
 
 
-@dataclass
-class World:
-    engine: Engine
-    inventory: Inventory
-    storage: Path
-    settings: Settings
-
-    def clone(self, *names: str, **parameters: Any) -> str:
-        with self.engine.database.engine.begin() as connection:
-            job = make_job(connection, self.inventory.source, names, full=True, **parameters)
-        self.engine.start(job)
-        return job
-
-    def look(self, *, repair: bool = False) -> list[Finding]:
-        database = self.engine.database
-        return OrphanAudit(database, self.settings, machine_id(), repair=repair).run()
-
-    def plant(self, inside: str, content: bytes = b"x" * 5000) -> Path:
-        path = self.storage / inside
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        return path
-
-    def say(self, statement: str) -> None:
-        with self.engine.database.engine.begin() as connection:
-            connection.exec_driver_sql(statement)
-
-
 @pytest.fixture
 def world(database_url: str, tmp_path: Path) -> Iterator[World]:
-    images, storage = tmp_path / "images", tmp_path / "ps"
-    images.mkdir()
-    for name in ("root.raw", "data.raw"):
-        (images / name).write_bytes(os.urandom(MIB))
-        os.utime(images / name, ns=(0, 0))
-    settings = Settings(home=tmp_path / "home")
-    engine = Engine(database_url, settings)
-    with engine.database.engine.begin() as connection:
-        inventory = make_inventory(
-            connection,
-            storage_type=StorageType.LOCAL,
-            storage_url=str(storage),
-            root_path=str(images / "root.raw"),
-            data_path=str(images / "data.raw"),
-        )
-        connection.exec_driver_sql("UPDATE volumes SET format = 'raw'")
-        connection.exec_driver_sql("UPDATE hosts SET machine_id = %s", (machine_id(),))
-        connection.exec_driver_sql(
-            "UPDATE primary_storages SET initialized_at = NULL, seen_at = NULL"
-        )
-    watch = StorageWatch(settings, engine.database)
-    watch.look(inventory.hosts)
-    assert watch._thread is not None
-    watch._thread.join()
-    made = World(engine, inventory, storage, settings)
-    settle(made)
-    yield made
-    engine.database.close()
-
-
-def settle(world: World) -> None:
-    """The source's files rest: their change time cannot be set, so the driver's clock is."""
-    driver = world.engine.worker.storage(
-        world.engine.database.run(_storage_ref)  # the cached driver of this process
-    )
-    driver._now_ns = lambda: 2**62  # type: ignore[attr-defined]
-
-
-def _storage_ref(connection: Any) -> Any:
-    from app.domain.plan import StorageRef
-
-    row = connection.exec_driver_sql("SELECT uuid, type::text, url FROM primary_storages").one()
-    return StorageRef(row.uuid, StorageType(row.type), row.url)
+    with real_files(database_url, tmp_path) as made:
+        yield made
 
 
 def kinds(findings: list[Finding]) -> list[tuple[str, str]]:
@@ -265,8 +189,7 @@ CALLS = ["make_base", "clone", "attach_nics", "define", "start"]
 
 @pytest.mark.parametrize("number", range(1, 14))
 def test_between_any_two_messages_of_a_job_there_is_nothing(world: World, number: int) -> None:
-    with world.engine.database.engine.begin() as connection:
-        job = make_job(connection, world.inventory.source, ["a", "b"], full=True)
+    job = world.job("a", "b")
     world.engine.publisher.publish(TaskName.START, job)
     world.engine.publisher.publish(TaskName.SCHEDULE)
     for _ in range(number):

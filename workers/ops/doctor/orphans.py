@@ -14,10 +14,10 @@ from app.settings import Settings
 from app.store import audit
 from app.store.audit import Known, KnownFile
 from app.store.session import Database
+from workers import stale_locks
 from workers.hypervisors import open_hypervisor
 from workers.hypervisors.base import Domain
 from workers.ops.doctor.findings import Finding, Kind
-from workers.ops.doctor.locks import stale_locks
 from workers.storage import open_storage
 from workers.storage.base import Trace
 
@@ -48,8 +48,7 @@ class OrphanAudit:
             findings += self._storage(storage, first)
         for host in served.hosts:
             findings += self._host(host, first)
-        findings += stale_locks(self._database, self._settings, repair=self._repair)
-        return findings + list(self._rows())
+        return [*findings, *self._locks(), *self._rows()]
 
     def _known_again(self) -> Known:
         with self._database.single() as connection:
@@ -94,6 +93,14 @@ class OrphanAudit:
 
             found.append(_repaired(finding, remove) if self._repair else finding)
         return found + list(_missing_domains(set(domains), host, first, again, where))
+
+    def _locks(self) -> list[Finding]:
+        folder = self._settings.home / "locks"
+        uuids = stale_locks.stale(self._database, folder)
+        if self._repair:
+            stale_locks.remove(folder, uuids)
+        found = Finding(Kind.ORPHAN, "lock file", "", str(folder), "nobody holds it", REMOVE)
+        return [replace(found, name=uuid, repaired=self._repair) for uuid in uuids]
 
     def _rows(self) -> Iterator[Finding]:
         with self._database.single() as connection:
