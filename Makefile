@@ -4,7 +4,7 @@ BIN := .venv/bin
 LEVELS := unit integration e2e chaos browser
 LEVEL ?= $(LEVELS)
 
-.PHONY: run test lint chaos crash-walk bench lock clean
+.PHONY: run test lint chaos deep bench lock clean
 
 run: .venv/.installed
 	@$(BIN)/vmclone demo $(if $(ONCE),--once)
@@ -29,9 +29,11 @@ chaos: .venv/.developed
 	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) --first-seed $(FIRST_SEED) \
 	  $(if $(APART),--apart) $(if $(VERBOSE),--verbose)
 
-# Ends the cloning process at each point of its way; make test takes every third one.
-crash-walk: .venv/.developed
-	@VMCLONE_CRASH_EVERY=1 $(BIN)/pytest -q -rP tests/integration/crash
+# What make test does a part of: each crash point, and many random lives of jobs.
+deep: LIVES ?= 300
+deep: .venv/.developed
+	@VMCLONE_CRASH_EVERY=1 VMCLONE_LIVES=$(LIVES) $(BIN)/pytest -rP tests/integration/crash \
+	  tests/integration/engine/test_state_machine.py
 
 # Speed, as ratios in one run.
 bench: .venv/.developed

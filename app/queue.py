@@ -22,6 +22,7 @@ class TaskName(StrEnum):
     PREPARE_BASE = "vmclone.prepare_base"  # base set uuid, on its host
     REMOVE_BASE = "vmclone.remove_base"  # base set uuid, on its host
     CLONE_VM = "vmclone.clone_vm"  # item uuid, on its host
+    RECHECK = "vmclone.recheck"  # uuid of an item that was taken back, on its host
 
 
 def host_queue(host_uuid: str) -> str:

@@ -20,6 +20,7 @@ from workers.context import WorkerContext
 from workers.finish import finish_job
 from workers.hypervisors.base import Hypervisor
 from workers.lease import Heart
+from workers.recheck import recheck
 from workers.runner import run_item
 from workers.scheduler import Scheduler
 from workers.start import start_job
@@ -110,6 +111,7 @@ class Engine:
             TaskName.PREPARE_BASE: lambda uuid: prepare_base(uuid, self.worker),
             TaskName.REMOVE_BASE: lambda uuid: remove_base(uuid, self.worker),
             TaskName.CLONE_VM: lambda uuid: run_item(uuid, self.worker),
+            TaskName.RECHECK: lambda uuid: recheck(uuid, self.worker),
         }
         bodies[task](*args)
 
@@ -137,7 +139,9 @@ class Engine:
     def pass_time(self, seconds: float) -> None:
         """As if everything stored had happened that much earlier: no test waits for a clock."""
         moments = {
-            "items": ("lease_until not_before published_at granted_at started_at finished_at"),
+            "items": (
+                "lease_until not_before published_at granted_at started_at finished_at recheck_at"
+            ),
             "jobs": "created_at published_at deadline_at paused_at started_at finished_at",
             "base_sets": "lease_until not_before published_at created_at last_used_at",
             "sweeper_passes": "steals_from",

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 from app.store.items import Flags, LeaseLost
 from app.store.session import DATABASE_AWAY
 from workers.context import WorkerContext
+from workers.fence import HostLock
 from workers.lease import Lease, boottime_s
 
 log = logging.getLogger(__name__)
@@ -41,27 +42,48 @@ def holding(
     once the lock is held.
     """
     lock = worker.lock(uuid)
-    first = lock.try_acquire()
+    held = None
     try:
-        claimed_at_s = boottime_s()
-        claimed = claim()
-        if claimed is None:
-            yield None
-            return
-        if not first:
-            lock.wrest(claimed.fence)
-        lock.note(claimed.fence)
-        lease = Lease(
-            lambda bytes_done: beat(claimed, bytes_done),
-            lease_s=worker.settings.lease_s,
-            claimed_at_s=claimed_at_s,
-            flags=claimed.flags,
-            lock_descriptor=lock.descriptor,
-        )
-        if not first:
-            lease.extend()
-        worker.heart.hold(lease)
-        yield claimed, lease
+        with _quietly(uuid):
+            held = _take(lock, worker, claim, beat)
+        with _quietly(uuid):
+            yield held
+    finally:
+        worker.heart.release()
+        lock.release()
+
+
+def _take(
+    lock: HostLock,
+    worker: WorkerContext,
+    claim: Callable[[], C | None],
+    beat: Callable[[C, int], Flags | None],
+) -> tuple[C, Lease] | None:
+    first = lock.try_acquire()
+    claimed_at_s = boottime_s()
+    claimed = claim()
+    if claimed is None:
+        return None
+    if not first:
+        lock.wrest(claimed.fence)
+    lock.note(claimed.fence)
+    lease = Lease(
+        lambda bytes_done: beat(claimed, bytes_done),
+        lease_s=worker.settings.lease_s,
+        claimed_at_s=claimed_at_s,
+        flags=claimed.flags,
+        lock_descriptor=lock.descriptor,
+    )
+    if not first:
+        lease.extend()
+    worker.heart.hold(lease)
+    return claimed, lease
+
+
+@contextmanager
+def _quietly(uuid: str) -> Iterator[None]:
+    try:
+        yield
     except LeaseLost:
         log.info("somebody else has it now", extra={"held": uuid})
     except DATABASE_AWAY as error:
@@ -69,6 +91,3 @@ def holding(
             "the database does not answer, what is held is taken up again when the lease lapses",
             extra={"held": uuid, "error": str(error).partition("\n")[0]},
         )
-    finally:
-        worker.heart.release()
-        lock.release()

@@ -32,6 +32,7 @@ def sweep(worker: WorkerContext) -> None:
         _end_unheld(worker, job_uuid)
     _publish_to_hosts(worker, TaskName.CLONE_VM, due.stranded_items)
     _publish_to_hosts(worker, TaskName.CLONE_VM, lambda c: due.open_items(c, steal=steal))
+    _publish_to_hosts(worker, TaskName.RECHECK, due.rechecks)
     run(due.complete_jobs)
     _publish(worker, TaskName.FINISH, run(due.finishing_jobs))
     run(lambda c: bases.mark_unused(c, grace_s=settings.base_grace_s))

@@ -8,6 +8,7 @@ from app.queue import TaskName
 from workers.base_maker import prepare_base, remove_base
 from workers.context import WorkerContext
 from workers.finish import finish_job
+from workers.recheck import recheck
 from workers.runner import run_item
 from workers.scheduler import Scheduler
 from workers.start import start_job
@@ -45,3 +46,7 @@ def register(celery: Celery, context: Callable[[], WorkerContext]) -> None:
     @celery.task(name=TaskName.CLONE_VM)
     def clone_vm(item_uuid: str) -> None:
         run_item(item_uuid, context())
+
+    @celery.task(name=TaskName.RECHECK)
+    def look_again(item_uuid: str) -> None:
+        recheck(item_uuid, context())

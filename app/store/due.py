@@ -157,6 +157,19 @@ def stranded_items(connection: Connection) -> ByHost:
     return _by_host([(row.host_uuid, row.uuid) for row in rows])
 
 
+def rechecks(connection: Connection) -> ByHost:
+    """Taken back items whose host is to be looked at again; asked again until it was."""
+    rows = connection.execute(
+        text(
+            "UPDATE items SET recheck_at = clock_timestamp() + make_interval(secs => :again_s) "
+            "WHERE uuid IN (SELECT uuid FROM items WHERE recheck_at <= clock_timestamp() "
+            " ORDER BY recheck_at LIMIT :batch FOR UPDATE SKIP LOCKED) RETURNING host_uuid, uuid"
+        ),
+        {"again_s": items.RECHECK_S, "batch": BATCH},
+    ).all()
+    return _by_host([(row.host_uuid, row.uuid) for row in rows])
+
+
 def take_back_unclaimed(connection: Connection, *, host_silent_s: float) -> int:
     """Grants that were never claimed and whose host fell silent, or whose job is paused, wait
     again."""

@@ -65,6 +65,7 @@ class Flags:
 
 
 # Past its policy: too many names have failed for the rest to begin, or for any to stand.
+RECHECK_S = 60.0  # after a rollback, for calls that outlived who made them
 GIVEN_UP = (
     "(jobs.policy IS NOT NULL AND EXISTS (SELECT 1 FROM job_counters c "
     "WHERE c.job_uuid = jobs.uuid AND (c.failed > (jobs.policy->>'maxFailures')::int "
@@ -426,12 +427,15 @@ def end_rolled_back(database: Database, claim: Claim, ends_as: ItemState) -> boo
         first = connection.execute(
             text(
                 "UPDATE items SET state = CAST(:ends_as AS item_state), owner = NULL, "
-                "lease_until = NULL, finished_at = COALESCE(finished_at, clock_timestamp()) "
+                "lease_until = NULL, finished_at = COALESCE(finished_at, clock_timestamp()), "
+                # Somebody else held it before, whose last call may still be on its way.
+                "recheck_at = CASE WHEN fence > 1 THEN clock_timestamp() "
+                " + make_interval(secs => :recheck_s) END "
                 "FROM (SELECT uuid, finished_at AS before FROM items WHERE uuid = :item_uuid) old "
                 "WHERE items.uuid = old.uuid AND fence = :fence AND state = 'RollingBack' "
                 "RETURNING old.before IS NULL"
             ),
-            claim.key | {"ends_as": ends_as},
+            claim.key | {"ends_as": ends_as, "recheck_s": RECHECK_S},
         ).scalar_one_or_none()
         if first is None:
             raise LeaseLost
@@ -439,6 +443,24 @@ def end_rolled_back(database: Database, claim: Claim, ends_as: ItemState) -> boo
         return bool(first) and count_end(connection, claim, ends_as)
 
     return database.run(work)
+
+
+def plan_to_recheck(database: Database, item_uuid: str) -> ClonePlan | None:
+    """Of an item that was taken back and whose host is to be looked at again."""
+    with database.single() as connection:
+        plan = connection.scalar(
+            text("SELECT plan FROM items WHERE uuid = :uuid AND recheck_at IS NOT NULL"),
+            {"uuid": item_uuid},
+        )
+    found = plan_from_json(plan) if plan else None
+    return found if isinstance(found, ClonePlan) else None
+
+
+def rechecked(database: Database, item_uuid: str) -> None:
+    with database.single() as connection:
+        connection.execute(
+            text("UPDATE items SET recheck_at = NULL WHERE uuid = :uuid"), {"uuid": item_uuid}
+        )
 
 
 def forget_vm(connection: Connection, vm_uuid: str, volume_uuids: Sequence[str]) -> None:

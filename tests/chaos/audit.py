@@ -23,6 +23,8 @@ SETTLE_S = 15.0  # an unused base goes a little later than the job that ended wi
 CANCELED = "SYS.1017"
 CHUNK = 1 << 20
 
+# A name whose undo failed counts as failed from then on, also where it was cancelled.
+STRANDED = "(i.state = 'Canceled' AND COALESCE(i.error->'opaque'->>'undo', '') <> '')"
 # Each finds nothing.
 WRONG = {
     "MAC twice": "SELECT mac FROM vm_nics GROUP BY mac HAVING count(*) > 1",
@@ -32,8 +34,8 @@ WRONG = {
     "counters": "SELECT c.job_uuid FROM job_counters c LEFT JOIN items i "
     "ON i.job_uuid = c.job_uuid GROUP BY c.job_uuid HAVING "
     "c.total <> count(*) OR c.succeeded <> count(*) FILTER (WHERE i.state = 'Succeeded') "
-    "OR c.failed <> count(*) FILTER (WHERE i.state = 'Failed') "
-    "OR c.canceled <> count(*) FILTER (WHERE i.state = 'Canceled')",
+    f"OR c.failed <> count(*) FILTER (WHERE i.state = 'Failed' OR {STRANDED}) "
+    f"OR c.canceled <> count(*) FILTER (WHERE i.state = 'Canceled' AND NOT {STRANDED})",
     "reservation without holder": "SELECT holder_uuid FROM reservations WHERE holder_uuid NOT IN "
     "(SELECT uuid FROM vm_instances UNION SELECT uuid FROM volumes UNION SELECT uuid FROM bases)",
     "VM of no success": "SELECT vm_uuid FROM items JOIN vm_instances v ON v.uuid = vm_uuid "

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -44,8 +45,14 @@ def template_database(postgres_url: str) -> str:
 @pytest.fixture
 def database_url(postgres_url: str, template_database: str) -> Iterator[str]:
     """A fresh migrated database."""
+    with fresh_database(postgres_url, template_database) as url:
+        yield url
+
+
+@contextmanager
+def fresh_database(postgres_url: str, template: str) -> Iterator[str]:
     name = f"test_{uuid4().hex[:12]}"
-    _administer(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template_database}")
+    _administer(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template}")
     yield f"{postgres_url}/{name}"
     _administer(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
 

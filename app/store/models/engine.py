@@ -45,6 +45,7 @@ class Item(SQLModel, table=True):
             postgresql_where=text("kind <> 'clone' AND state IN ('Waiting', 'Granted', 'Running')"),
         ),
         Index("items_waiting", "job_uuid", "ordinal", postgresql_where=text("state = 'Waiting'")),
+        Index("items_recheck", "recheck_at", postgresql_where=text("recheck_at IS NOT NULL")),
         Index("items_open", "state", "job_uuid", postgresql_where=text(OPEN_ITEM)),
         # The plan lies out of line, so that the many small moves do not write it again.
         {"postgresql_with": {"fillfactor": "70", "toast_tuple_target": "256"}},
@@ -86,6 +87,7 @@ class Item(SQLModel, table=True):
     granted_at: Moment = moment()
     started_at: Moment = moment()
     finished_at: Moment = moment()
+    recheck_at: Moment = moment()  # its host is looked at once more
 
 
 class Step(SQLModel, table=True):

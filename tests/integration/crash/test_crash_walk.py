@@ -14,7 +14,8 @@ import pytest
 from app.domain.errors import VmStartFailed, VolumeIOError
 from app.store.models import JobKind
 from tests.engine import Engine
-from tests.integration.crash.points import CRASHED, Points
+from tests.integration.child import Say, forked
+from tests.integration.points import Points
 from tests.integration.real_files import World, real_files
 from workers import stale_locks
 from workers.hypervisors.simulator import SimulatorHypervisor
@@ -25,7 +26,8 @@ ROUNDS_AFTER = 1  # of a finished job, for bases that nobody needs any more
 ROUND_S = 400  # longer than leases, back-off and the tries of stranded items
 GRACE_S = 60
 MOST_POINTS = 400
-EVERY = int(os.environ.get("VMCLONE_CRASH_EVERY", "3"))  # `make crash-walk` takes each point
+CRASHED = 77
+EVERY = int(os.environ.get("VMCLONE_CRASH_EVERY", "3"))  # `make deep` takes each point
 
 
 @pytest.fixture
@@ -111,23 +113,20 @@ def walk(world: World, ask: Callable[[World], str], ends_as: str) -> None:
 def crash(world: World, job: str, point: int) -> str | None:
     """Another process takes the job to its end; what the point was that it crashed before, or
     None if it came to the end of everything."""
-    reader, writer = os.pipe()
-    write = os.write
-    pid = os.fork()
-    if pid == 0:
-        try:
-            points = Points(point, lambda what: (write(writer, what.encode()), None)[1])
-            engine = world.another_engine()
-            points.install()
-            settle(engine, job, points)
-            os._exit(0)
-        except BaseException as error:
-            write(writer, repr(error).encode())
-            os._exit(1)
-    os.close(writer)
-    with os.fdopen(reader, "rb") as stream:
-        said = stream.read().decode()
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    def goes_so_far(say: Say) -> None:
+        def reached(number: int, what: str) -> None:
+            if number == point:
+                say(what)
+                os._exit(CRASHED)
+
+        points = Points(reached)
+        engine = world.another_engine()
+        points.install()
+        settle(engine, job, points)
+
+    with forked(goes_so_far) as child:
+        said, status = child.said(), child.wait()
     assert status in {0, CRASHED}, said
     return said if status == CRASHED else None
 

@@ -321,3 +321,24 @@ def test_finished_jobs_go_after_their_retention(faked: Faked) -> None:
     for table in ("jobs", "items", "steps", "job_results", "job_counters"):
         assert faked.engine.scalar(f"SELECT count(*) FROM {table}") == 0, table
     assert faked.engine.scalar("SELECT count(*) FROM vm_instances WHERE origin = 'cloned'") == 1
+
+
+def test_a_call_that_outlived_its_worker_leaves_no_domain(faked: Faked) -> None:
+    faked.hypervisor.before = fails("start", Killed())
+    job = faked.job("a")
+    with pytest.raises(Killed):
+        faked.engine.start(job)
+    faked.hypervisor.before = fails("start", VmStartFailed())
+    _let_leases_lapse(faked)
+    assert faked.engine.item_states(job) == ["Failed"]
+    # The killed worker's call is carried out only now.
+    vm_uuid = faked.engine.scalar("SELECT vm_uuid FROM items")
+    faked.hypervisor.domains[vm_uuid] = True
+    faked.engine.sweep()
+    assert faked.hypervisor.domains == {vm_uuid: True}, "it is looked for after a minute"
+    faked.hypervisor.before = fails("undefine", OperationFailed("libvirt is away"))
+    for _ in range(2):
+        faked.engine.pass_time(61)
+        faked.engine.sweep()
+    assert faked.hypervisor.domains == {}
+    assert faked.engine.scalar("SELECT recheck_at FROM items") is None

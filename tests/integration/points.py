@@ -1,4 +1,4 @@
-"""Ends a process just before its n-th outside effect.
+"""Tells a process that its next outside effect is at hand.
 
 The points find themselves: files by the interpreter's own audit events, what has none by the few
 calls that make it, and each commit. Between two effects nothing outside changes, so the crash
@@ -15,7 +15,6 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-CRASHED = 77
 CREATES = os.O_CREAT | os.O_TMPFILE & ~os.O_DIRECTORY
 EVENTS = frozenset(
     {
@@ -37,13 +36,12 @@ SYS_OPENAT2 = 437
 
 
 class Points:
-    """Counts the outside effects of this process, and crashes before number `last`."""
+    """Calls `reached` with the number, from 1, and a description of each, just before it."""
 
-    def __init__(self, last: int, say: Callable[[str], None]) -> None:
+    def __init__(self, reached: Callable[[int, str], None]) -> None:
         self.counting = True
-        self._last = last
+        self._reached = reached
         self._seen = 0
-        self._say = say
 
     def install(self) -> None:
         """For good: only in a process that ends soon."""
@@ -60,10 +58,9 @@ class Points:
         if not self.counting:
             return
         self._seen += 1
-        if self._seen == self._last:
-            self.counting = False
-            self._say(what)
-            os._exit(CRASHED)
+        self.counting = False
+        self._reached(self._seen, what)
+        self.counting = True
 
     def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event in EVENTS or (event == "open" and arguments[2] & CREATES):
