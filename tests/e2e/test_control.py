@@ -1,5 +1,7 @@
 """A copy under way is held to its storage's rate and stops when its job is cancelled."""
 
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from tests.e2e.test_real_volumes import declare, make_images, stack, storage
 
 __all__ = ["stack", "storage"]  # fixtures
 DEADLINE_S = 60
+STOP_LIMIT_S = 45
 MEGABYTES = 12
 RATE = ["primaryStorage", "ps", "bytesPerSecond"]
 
@@ -60,3 +63,27 @@ def test_a_rate_that_is_lifted_lets_the_copy_go(stack: Stack, slow_copy: str) ->
     assert stack.vmclone("limits", "unset", *RATE).returncode == 0
     job = stack.wait_for(slow_copy)
     assert (job["outcome"], job["bytesDone"]) == ("Succeeded", job["bytesTotal"])
+
+
+def test_a_worker_that_is_stopped_hands_its_copy_back(stack: Stack, slow_copy: str) -> None:
+    agent = next(pid for pid in stack.worker_pids() if parent_of(pid) == stack.process.pid)
+    os.kill(agent, signal.SIGTERM)
+    deadline_s = time.monotonic() + STOP_LIMIT_S
+    while Path(f"/proc/{agent}").exists():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)
+    assert stack.vmclone("limits", "unset", *RATE).returncode == 0
+    assert stack.wait_for(slow_copy)["outcome"] == "Succeeded"
+    assert tried(stack, slow_copy) == (1, 0), "what was handed back is no attempt and no lapse"
+
+
+def tried(stack: Stack, job: str) -> tuple[int, int]:
+    """Attempts and lapses of the job's one item."""
+    with stack.database() as database, database.single() as connection:
+        query = "SELECT attempts, lapses FROM items WHERE job_uuid = :job"
+        attempts, lapses = connection.execute(text(query), {"job": job}).one()
+    return attempts, lapses
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
