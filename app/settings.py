@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     thin_share: float = Field(default=0.05, ge=0, le=1)  # of a linked or reflinked volume's size
     thin_minimum_bytes: int = Field(default=64 << 20, ge=0)
     storage_keep_free: float = Field(default=0.05, ge=0, lt=1)  # the stop line
-    host_slots: int = Field(default=32, ge=1)  # open items a host takes at once
+    host_slots: int = Field(default=64, ge=1)  # open items a host takes at once
     storage_full_copies: int = Field(default=16, ge=1)  # onto one storage at once
     worker_processes: int = Field(default=4, ge=1)
 

@@ -21,7 +21,7 @@ from workers.finish import finish_job
 from workers.hypervisors.base import Hypervisor
 from workers.lease import Heart
 from workers.recheck import recheck
-from workers.runner import run_item
+from workers.runner import run_items
 from workers.scheduler import Scheduler
 from workers.start import start_job
 from workers.storage.base import Storage
@@ -110,7 +110,7 @@ class Engine:
             TaskName.FINISH: lambda uuid: finish_job(uuid, self.worker),
             TaskName.PREPARE_BASE: lambda uuid: prepare_base(uuid, self.worker),
             TaskName.REMOVE_BASE: lambda uuid: remove_base(uuid, self.worker),
-            TaskName.CLONE_VM: lambda uuid: run_item(uuid, self.worker),
+            TaskName.CLONE_VM: lambda uuid: run_items(uuid, self.worker),
             TaskName.RECHECK: lambda uuid: recheck(uuid, self.worker),
         }
         bodies[task](*args)

@@ -21,7 +21,7 @@ from app.domain.retry import MAX_LAPSES, retry_delay_s
 from app.domain.states import WaitReason
 from app.store import bases
 from app.store.bases import BaseClaim, MadeBase
-from app.store.items import LeaseLost
+from app.store.leases import LeaseLost
 from app.store.session import DATABASE_AWAY
 from workers.context import WorkerContext
 from workers.holding import holding
@@ -36,7 +36,6 @@ BUSY_DELAY_S = 2.0
 def prepare_base(base_set_uuid: str, worker: WorkerContext) -> None:
     """Take the set as far as it goes now. Safe to call twice, late, or for somebody else's."""
     held = holding(
-        base_set_uuid,
         worker,
         claim=lambda: bases.claim(
             worker.database, base_set_uuid, owner=worker.name, lease_s=worker.settings.lease_s

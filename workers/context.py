@@ -26,7 +26,7 @@ from workers.storage.base import Storage
 
 log = logging.getLogger(__name__)
 
-WAKE_INTERVAL_S = 0.1
+WAKE_INTERVAL_S = 0.2
 WAKE_KEY = "vmclone:scheduler:woken"
 
 
@@ -77,8 +77,8 @@ class WorkerContext:
         if first:
             self.publish(TaskName.SCHEDULE)
 
-    def lock(self, uuid: str) -> HostLock:
-        return HostLock(_lock_folder(self.settings.home), uuid)
+    def lock(self, uuid: str, fence: int = 0) -> HostLock:
+        return HostLock(_lock_folder(self.settings.home), uuid, fence)
 
     def storage(self, ref: StorageRef) -> Storage:
         return _storage(ref, self.settings)

@@ -1,11 +1,11 @@
-"""How a worker comes to hold an item or a base set: the host's lock first, then the claim."""
+"""How a worker comes to hold an item or a base set: the claim, then the host's lock."""
 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
-from app.store.items import Flags, LeaseLost
+from app.store.leases import Flags, LeaseLost
 from app.store.session import DATABASE_AWAY
 from workers.context import WorkerContext
 from workers.fence import HostLock
@@ -15,6 +15,9 @@ log = logging.getLogger(__name__)
 
 
 class Fenced(Protocol):
+    @property
+    def uuid(self) -> str: ...
+
     @property
     def fence(self) -> int: ...
 
@@ -27,7 +30,6 @@ C = TypeVar("C", bound=Fenced)
 
 @contextmanager
 def holding(
-    uuid: str,
     worker: WorkerContext,
     *,
     claim: Callable[[], C | None],
@@ -37,36 +39,35 @@ def holding(
     nothing to claim. LeaseLost ends the block quietly: whoever has it now goes on. So does a
     database that does not answer: whoever finds the lapsed lease goes on.
 
-    With the lock in hand before the claim nothing is between the two. Where somebody else has the
-    lock, the claim tells whether he may keep it; if not he is killed, and the fence is read again
-    once the lock is held.
+    A holder of the lock with an older fence is killed. The block's first checkpoint finds the lease
+    still valid, or somebody else may have come and gone before the lock was held.
     """
-    lock = worker.lock(uuid)
-    held = None
+    lock, held = None, None
     try:
-        with _quietly(uuid):
-            held = _take(lock, worker, claim, beat)
-        with _quietly(uuid):
+        with _quietly():
+            claimed_at_s = boottime_s()
+            claimed = claim()
+            if claimed is not None:
+                lock = worker.lock(claimed.uuid, claimed.fence)
+                held = claimed, _lock(lock, worker, claimed, claimed_at_s, beat)
+        with _quietly():
             yield held
     finally:
         worker.heart.release()
-        lock.release()
+        if lock is not None:
+            lock.release()
 
 
-def _take(
+def _lock(
     lock: HostLock,
     worker: WorkerContext,
-    claim: Callable[[], C | None],
+    claimed: C,
+    claimed_at_s: float,
     beat: Callable[[C, int], Flags | None],
-) -> tuple[C, Lease] | None:
+) -> Lease:
     first = lock.try_acquire()
-    claimed_at_s = boottime_s()
-    claimed = claim()
-    if claimed is None:
-        return None
     if not first:
-        lock.wrest(claimed.fence)
-    lock.note(claimed.fence)
+        lock.wrest()
     lease = Lease(
         lambda bytes_done: beat(claimed, bytes_done),
         lease_s=worker.settings.lease_s,
@@ -77,17 +78,17 @@ def _take(
     if not first:
         lease.extend()
     worker.heart.hold(lease)
-    return claimed, lease
+    return lease
 
 
 @contextmanager
-def _quietly(uuid: str) -> Iterator[None]:
+def _quietly() -> Iterator[None]:
     try:
         yield
     except LeaseLost:
-        log.info("somebody else has it now", extra={"held": uuid})
+        log.info("somebody else has it now")
     except DATABASE_AWAY as error:
         log.warning(
             "the database does not answer, what is held is taken up again when the lease lapses",
-            extra={"held": uuid, "error": str(error).partition("\n")[0]},
+            extra={"error": str(error).partition("\n")[0]},
         )

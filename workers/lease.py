@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 
 from app.domain.errors import OperationCanceled, OperationTimeout, SiblingFailed
-from app.store.items import Flags, LeaseLost
+from app.store.leases import Flags, LeaseLost
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +33,10 @@ class Draining(Exception):
 
 def start_draining() -> None:
     _draining[0] = 1
+
+
+def is_draining() -> bool:
+    return bool(_draining[0])
 
 
 def boottime_s() -> float:
@@ -93,7 +97,7 @@ class Lease:
         """Raises LeaseLost, Draining, OperationCanceled, SiblingFailed or OperationTimeout."""
         if self._lost or boottime_s() >= self._valid_until_s:
             raise LeaseLost
-        if _draining[0]:
+        if is_draining():
             raise Draining
         if self._undoing:
             return

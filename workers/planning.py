@@ -76,6 +76,7 @@ class Grant:
     bytes_total: int  # what the copies will move
     holds_host: bool
     internal_id: int
+    turn: int  # in the host's line: as many of its account's items were open there
 
 
 class JobPlanner:
@@ -147,6 +148,7 @@ class JobPlanner:
             if self._world.releasing:
                 return WaitReason.RELEASING
             raise
+        turn = host.builds.taken.get(self.account_uuid, 0)
         host.take(self._demand)
         for slots in self._shared_slots():
             slots.take(self.account_uuid)
@@ -163,6 +165,7 @@ class JobPlanner:
             ),
             holds_host=self._demand.holds,
             internal_id=internal_id,
+            turn=turn,
         )
 
     def _capped(self) -> WaitReason | None:

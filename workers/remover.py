@@ -8,7 +8,7 @@ from app.domain.removal import RemovalPlan
 from app.domain.retry import retry_delay_s
 from app.domain.states import WaitReason
 from app.store import items, removals
-from app.store.items import Claim, LeaseLost
+from app.store.leases import Claim, LeaseLost
 from app.store.models import VmState
 from app.store.session import DATABASE_AWAY
 from workers.context import WorkerContext

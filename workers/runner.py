@@ -1,13 +1,13 @@
-"""Runs one item: the next step, its record, then retry or rollback.
+"""Runs items: the next step, its record, then retry or rollback.
 
-The order of events is the rule: the host's lock, then the claim, then each step and its record.
+The order of events is the rule: the claim, then the host's lock, then each step and its record.
 Whoever loses the lease, or the database, touches nothing more; whoever finds the item next skips
 the recorded steps and does the others again.
 """
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import orjson
 
@@ -24,36 +24,55 @@ from app.domain.removal import RemovalPlan
 from app.domain.retry import MAX_LAPSES, retry_delay_s, stranded_delay_s
 from app.domain.states import ItemState, WaitReason
 from app.domain.steps import StepName
-from app.queue import TaskName
-from app.store import bases, items, jobs
-from app.store.items import Claim, LeaseLost, StepRecord
+from app.queue import TaskName, host_queue
+from app.store import bases, items, jobs, leases
+from app.store.items import StepRecord
+from app.store.leases import Claim, LeaseLost
 from app.store.models import VmState
 from app.store.session import DATABASE_AWAY
 from workers.context import StepContext, WorkerContext
 from workers.holding import holding
-from workers.lease import Draining, Lease
+from workers.lease import Draining, Lease, is_draining
 from workers.recipe import steps_for
 from workers.remover import remove_vm
 from workers.steps.base import Step
 
 log = logging.getLogger(__name__)
 
+TURN_S = 0.25  # after it a process looks at its queue again
 
-def run_item(item_uuid: str, worker: WorkerContext) -> None:
-    """Take the item as far as it goes now. Safe to call twice, late, or for somebody else's."""
+
+def run_items(item_uuid: str, worker: WorkerContext) -> None:
+    """Take the item as far as it goes now, then what else is granted to its host, oldest first.
+
+    Messages wake processes, and the database says what there is to do: a busy host costs a message
+    a turn and not one a name. Safe to call twice, late, or for an item that somebody else has.
+    """
+    turn_ends_s = time.monotonic() + TURN_S
+    _run_claimed(leases.claim, item_uuid, worker)
+    host_uuid = leases.host_of(worker.database, item_uuid)
+    while host_uuid and not is_draining() and _run_claimed(leases.claim_next, host_uuid, worker):
+        if time.monotonic() > turn_ends_s:
+            # Bases and other hosts of this worker wait in the same line.
+            worker.publish(TaskName.CLONE_VM, item_uuid, queue=host_queue(host_uuid))
+            return
+
+
+def _run_claimed(claim: Callable[..., Claim | None], uuid: str, worker: WorkerContext) -> bool:
+    """False where there was nothing to claim."""
+    lease_s = worker.settings.lease_s
     held = holding(
-        item_uuid,
         worker,
-        claim=lambda: items.claim(
-            worker.database, item_uuid, owner=worker.name, lease_s=worker.settings.lease_s
-        ),
-        beat=lambda claim, bytes_done: items.beat(
-            worker.beats, claim, lease_s=worker.settings.lease_s, bytes_done=bytes_done
+        claim=lambda: claim(worker.database, uuid, owner=worker.name, lease_s=lease_s),
+        beat=lambda claimed, bytes_done: leases.beat(
+            worker.beats, claimed, lease_s=lease_s, bytes_done=bytes_done
         ),
     )
     with held as mine:
-        if mine is not None:
-            _run(*mine, worker)
+        if mine is None:
+            return False
+        _run(*mine, worker)
+    return True
 
 
 def _run(claim: Claim, lease: Lease, worker: WorkerContext) -> None:

@@ -14,15 +14,17 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
+from app.domain import waking
 from app.domain.errors import CloneError, ErrorCode, OperationFailed, ResourceNotFound
 from app.domain.fairness import divide
 from app.domain.plan import CloneStrategy
 from app.domain.spec import CloneSpec
 from app.domain.states import BaseSetState, ItemState, WaitReason
 from app.domain.steps import StepName
+from app.domain.waking import WokenHost
 from app.queue import Publisher, TaskName, host_queue
 from app.settings import Settings
-from app.store import bases, capacity, grants, items, jobs, networks, sources, world
+from app.store import bases, capacity, grants, items, jobs, leases, networks, sources, world
 from app.store.capacity import Holding
 from app.store.codec import plan_to_json
 from app.store.grants import GrantRows, SchedulableJob
@@ -39,18 +41,33 @@ BATCH = 200
 class Outcome:
     """What one batch leaves to publish."""
 
-    granted: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    granted: list[Grant] = field(default_factory=list)
     wanted_bases: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     finishing: list[str] = field(default_factory=list)
     more: bool = False  # the batch was full: there may be more to grant at once
 
-    def publish(self, publisher: Publisher) -> None:
-        for host_uuid, uuids in self.granted.items():
+    def publish(self, publisher: Publisher, database: Database) -> None:
+        for host_uuid, uuids in self._to_wake(database).items():
             publisher.publish(TaskName.CLONE_VM, *uuids, queue=host_queue(host_uuid))
         for host_uuid, uuids in self.wanted_bases.items():
             publisher.publish(TaskName.PREPARE_BASE, *uuids, queue=host_queue(host_uuid))
         if self.finishing:
             publisher.publish(TaskName.FINISH, *self.finishing)
+
+    def _to_wake(self, database: Database) -> dict[str, list[str]]:
+        if not self.granted:
+            return {}
+        uuids: dict[str, list[str]] = defaultdict(list)
+        for grant in self.granted:
+            uuids[grant.host.uuid].append(grant.item.uuid)
+        hosts = {
+            grant.host.uuid: WokenHost(
+                grant.host.machine, grant.host.processes, len(uuids[grant.host.uuid])
+            )
+            for grant in self.granted
+        }
+        numbers = waking.messages(hosts, leases.held(database, list(hosts)))
+        return {host_uuid: uuids[host_uuid][:number] for host_uuid, number in numbers.items()}
 
 
 class Scheduler:
@@ -67,8 +84,8 @@ class Scheduler:
         granted = 0
         while True:
             outcome = self._database.run(self._batch)
-            outcome.publish(self._publisher)
-            granted += sum(map(len, outcome.granted.values()))
+            outcome.publish(self._publisher, self._database)
+            granted += len(outcome.granted)
             if not outcome.more:
                 return granted
 
@@ -108,8 +125,7 @@ class Scheduler:
         for job_uuid, number in divide([j.job for j in grantable], open_items, weights, budget):
             made += self._grant_job(connection, by_uuid[job_uuid], number, view, outcome)
         self._write(connection, made)
-        for _, grant in made:
-            outcome.granted[grant.host.uuid].append(grant.item.uuid)
+        outcome.granted = [grant for _, grant in made]
         outcome.more = outcome.more or len(made) == BATCH
         return outcome
 
@@ -349,6 +365,7 @@ def _add_rows(rows: GrantRows, planner: JobPlanner, grant: Grant, template: dict
             "host_uuid": plan.host.uuid,
             "plan": plan_to_json(plan),
             "step": StepName.ALLOCATE_HOST,
+            "turn": grant.turn,
             "bytes_total": grant.bytes_total,
         }
     )

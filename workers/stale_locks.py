@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.store import audit
 from app.store.session import Database
-from workers.fence import HostLock
+from workers.fence import HostLock, remove_process_files
 
 
 def stale(database: Database, folder: Path) -> list[str]:
@@ -25,6 +25,7 @@ def remove(folder: Path, uuids: list[str]) -> None:
         lock = HostLock(folder, uuid)
         if lock.try_acquire():
             lock.release()  # which unlinks it
+    remove_process_files(folder)
 
 
 def _is_held(path: Path) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from app.queue import CONTROL_QUEUE, TaskName, host_queue
 from app.store import bases, due, removals
 from app.store.hosts import SEEN_WITHIN_S
-from app.store.items import LeaseLost
+from app.store.leases import LeaseLost
 from workers.context import WorkerContext
 
 log = logging.getLogger(__name__)

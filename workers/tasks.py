@@ -9,7 +9,7 @@ from workers.base_maker import prepare_base, remove_base
 from workers.context import WorkerContext
 from workers.finish import finish_job
 from workers.recheck import recheck
-from workers.runner import run_item
+from workers.runner import run_items
 from workers.scheduler import Scheduler
 from workers.start import start_job
 from workers.sweeper import sweep
@@ -45,7 +45,7 @@ def register(celery: Celery, context: Callable[[], WorkerContext]) -> None:
 
     @celery.task(name=TaskName.CLONE_VM)
     def clone_vm(item_uuid: str) -> None:
-        run_item(item_uuid, context())
+        run_items(item_uuid, context())
 
     @celery.task(name=TaskName.RECHECK)
     def look_again(item_uuid: str) -> None:

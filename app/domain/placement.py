@@ -24,6 +24,8 @@ class Candidate:
     hypervisor_type: HypervisorType
     enabled: bool
     connected: bool  # its worker was seen in the last seconds
+    machine: str  # hosts of one machine share its worker
+    processes: int  # of that worker
     free_cpu: int
     free_memory: int
     builds: Slots

@@ -25,7 +25,7 @@ from app.domain.spec import CloneSpec
 from app.domain.states import BaseSetState, WaitReason, check_move
 from app.store import capacity
 from app.store.codec import error_to_json
-from app.store.items import Claim, Flags, LeaseLost
+from app.store.leases import Claim, Flags, LeaseLost
 from app.store.limits import BASE_RATE
 from app.store.models import Base, BaseSet, PrimaryStorage, ReservationKind, Volume
 from app.store.session import Database
@@ -92,6 +92,10 @@ class BaseClaim:
     with_data_volumes: bool
     attempts: int
     lapses: int
+
+    @property
+    def uuid(self) -> str:
+        return self.base_set_uuid
 
     @property
     def flags(self) -> Flags:

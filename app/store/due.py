@@ -18,7 +18,7 @@ from app.domain.errors import (
     TooManyFailures,
 )
 from app.domain.states import ItemState, check_move
-from app.store import items, jobs
+from app.store import items, jobs, leases
 
 BATCH = 200
 EXPIRED_ITEMS, EXPIRED_EVENTS = 1000, 5000  # of expired jobs, a pass
@@ -31,7 +31,7 @@ SWEEPER_LOCK = 7263513
 # Nothing more of it is to begin.
 STOPPED = (
     "(jobs.cancel_requested_at IS NOT NULL "
-    f"OR (jobs.deadline_at <= clock_timestamp() AND jobs.paused_at IS NULL) OR {items.GIVEN_UP})"
+    f"OR (jobs.deadline_at <= clock_timestamp() AND jobs.paused_at IS NULL) OR {leases.GIVEN_UP})"
 )
 
 
@@ -212,7 +212,7 @@ def end_unheld(connection: Connection, job_uuid: str) -> bool:
         text(
             "SELECT cancel_requested_at IS NOT NULL AS canceled, "  # noqa: S608
             "policy->>'onFailure' = 'allOrNothing' AS all_or_nothing, "
-            f"{items.GIVEN_UP} AS given_up "
+            f"{leases.GIVEN_UP} AS given_up "
             f"FROM jobs WHERE uuid = :uuid AND state = 'Running' AND {STOPPED}"
         ),
         {"uuid": job_uuid},

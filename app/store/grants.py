@@ -14,7 +14,7 @@ from app.domain.fairness import WaitingJob
 from app.domain.plan import CloneStrategy
 from app.domain.spec import CloneSpec
 from app.domain.states import BaseSetState, ItemState, WaitReason, check_move
-from app.store import items
+from app.store import leases
 from app.store.codec import error_from_json, spec_from_json
 from app.store.models import UsedIp, VmInstance, VmNic, Volume
 from app.store.sql import copy_rows
@@ -59,7 +59,7 @@ def waiting_jobs(connection: Connection, *, per_job: int) -> list[SchedulableJob
             "WHERE j.state = 'Running' AND j.kind = 'clone' "
             "AND j.paused_at IS NULL AND j.cancel_requested_at IS NULL "
             "AND COALESCE(j.deadline_at > clock_timestamp(), TRUE) "
-            f"AND NOT {items.GIVEN_UP.replace('jobs.', 'j.')} "
+            f"AND NOT {leases.GIVEN_UP.replace('jobs.', 'j.')} "
             "AND EXISTS (SELECT 1 FROM items i WHERE i.job_uuid = j.uuid AND i.state = 'Waiting')"
         ),
         {"per_job": per_job},
@@ -159,10 +159,10 @@ def write(connection: Connection, rows: GrantRows, *, worker: str) -> None:
         text(
             "WITH granted AS (UPDATE items SET state = 'Granted', host_uuid = g.host_uuid, "
             " plan = g.plan, step = CAST(g.step AS step_name), wait_reason = NULL, "
-            " bytes_total = g.bytes_total, error = NULL, "
+            " bytes_total = g.bytes_total, turn = g.turn, error = NULL, "
             " granted_at = clock_timestamp(), published_at = clock_timestamp() "
             " FROM jsonb_to_recordset(CAST(:items AS jsonb)) AS "
-            " g(uuid text, host_uuid text, plan jsonb, step text, bytes_total bigint) "
+            " g(uuid text, host_uuid text, plan jsonb, step text, bytes_total bigint, turn int) "
             " WHERE items.uuid = g.uuid AND items.state = 'Waiting' RETURNING items.uuid) "
             "INSERT INTO steps (item_uuid, name, attempt, worker) "
             "SELECT uuid, 'allocate_host', 1, :worker FROM granted "

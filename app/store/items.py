@@ -1,4 +1,4 @@
-"""An item's moves after its grant: claimed, stepped, retried, rolled back, ended.
+"""An item's moves after its grant: stepped, retried, rolled back, ended.
 
 Every move is guarded by the old state and, once a worker holds the item, by its fence: no row
 changed means that somebody else has it, and `LeaseLost` says so. The statements that each item
@@ -6,143 +6,54 @@ takes on its way are single ones that are their own transaction.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, delete, func, text, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
 from app.domain.errors import CloneError, ErrorCode
 from app.domain.plan import CdRomPlan, ClonePlan, TagPlan
-from app.domain.removal import RemovalPlan
 from app.domain.states import ItemState, check_move
 from app.domain.steps import StepName
 from app.store import capacity
 from app.store.codec import error_to_json, plan_from_json
-from app.store.limits import RATE
-from app.store.models import Event, Item, Tag, TagKind, VmCdRom, VmInstance, VmState, Volume
+from app.store.leases import Claim, LeaseLost
+from app.store.models import Event, Item, Tag, VmInstance, VmState, Volume
 from app.store.session import Database
 
-
-class LeaseLost(Exception):
-    """Another worker holds the item now, or nobody does: touch nothing more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A worker's right to one item until its lease lapses."""
-
-    item_uuid: str
-    job_uuid: str
-    state: ItemState  # Running or RollingBack
-    fence: int
-    owner: str
-    plan: ClonePlan | RemovalPlan
-    step: StepName | None  # running or last; None for a removal
-    attempts: int
-    lapses: int
-    ends_as: ItemState | None  # where a rollback leads
-    flags: "Flags"
-    all_or_nothing: bool  # its last step leads to Made
-    # What the recorded steps learned.
-    done: Mapping[StepName, dict[str, Any]] = field(default_factory=dict)
-
-    @property
-    def key(self) -> dict[str, Any]:
-        return {"item_uuid": self.item_uuid, "fence": self.fence}
-
-
-@dataclass(frozen=True, slots=True)
-class Flags:
-    """Why a worker must stop what it is doing."""
-
-    cancel: bool = False
-    late: bool = False
-    doomed: bool = False  # a sibling failed, and the job is all or nothing
-    rate_bytes_s: int | None = None  # what its copies may move; None: no limit
-
-
-# Past its policy: too many names have failed for the rest to begin, or for any to stand.
 RECHECK_S = 60.0  # after a rollback, for calls that outlived who made them
-GIVEN_UP = (
-    "(jobs.policy IS NOT NULL AND EXISTS (SELECT 1 FROM job_counters c "
-    "WHERE c.job_uuid = jobs.uuid AND (c.failed > (jobs.policy->>'maxFailures')::int "
-    "OR (jobs.policy->>'onFailure' = 'allOrNothing' AND c.failed + c.canceled > 0))))"
-)
-_FLAGS = (
-    "COALESCE(jobs.cancel_requested_at, items.cancel_requested_at) IS NOT NULL AS cancel, "
-    "COALESCE(jobs.deadline_at <= clock_timestamp() AND jobs.paused_at IS NULL, FALSE) AS late, "
-    f"COALESCE(jobs.policy->>'onFailure' = 'allOrNothing' AND {GIVEN_UP}, FALSE) AS doomed, "
-    f"{RATE}"
-)
-
-_CLAIM = f"""
-UPDATE items SET
-    state = CASE items.state WHEN 'Granted' THEN 'Running' ELSE items.state END,
-    fence = fence + 1,
-    owner = %(owner)s,
-    lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s),
-    wait_reason = NULL,
-    started_at = COALESCE(items.started_at, clock_timestamp()),
-    attempts = attempts + (items.state = 'Granted')::int,
-    -- A lease handed back has no owner and is no lapse.
-    lapses = lapses + (items.state <> 'Granted' AND owner IS NOT NULL)::int
-FROM jobs
-WHERE items.uuid = %(item_uuid)s AND jobs.uuid = items.job_uuid
-  AND (
-    (items.state = 'Granted' AND COALESCE(not_before <= clock_timestamp(), TRUE)
-     AND (jobs.paused_at IS NULL OR jobs.cancel_requested_at IS NOT NULL))
-    OR (items.state IN ('Running', 'RollingBack') AND lease_until <= clock_timestamp())
-  )
-RETURNING job_uuid, items.state::text, fence, plan, step::text, attempts, lapses, ends_as::text,
-    COALESCE(jobs.policy->>'onFailure' = 'allOrNothing', FALSE) AS all_or_nothing,
-    (SELECT jsonb_object_agg(name, COALESCE(facts, '{{}}'))
-     FROM steps WHERE item_uuid = items.uuid AND undone_at IS NULL) AS done,
-    {_FLAGS}
-"""  # noqa: S608
 
 
-def claim(database: Database, item_uuid: str, *, owner: str, lease_s: float) -> Claim | None:
-    """Take a Granted item, or one whose lease has lapsed; None if it is neither."""
-    check_move(ItemState.GRANTED, ItemState.RUNNING)
-    row = database.hot(
-        _CLAIM, {"item_uuid": item_uuid, "owner": owner, "lease_s": lease_s}
-    ).fetchone()
-    if row is None:
-        return None
-    return Claim(
-        item_uuid=item_uuid,
-        job_uuid=row.job_uuid,
-        state=ItemState(row.state),
-        fence=row.fence,
-        owner=owner,
-        plan=plan_from_json(row.plan),
-        step=StepName(row.step) if row.step else None,
-        attempts=row.attempts,
-        lapses=row.lapses,
-        ends_as=ItemState(row.ends_as) if row.ends_as else None,
-        flags=Flags(row.cancel, row.late, row.doomed, row.rate_bytes_s),
-        all_or_nothing=row.all_or_nothing,
-        done={StepName(name): facts for name, facts in (row.done or {}).items()},
-    )
-
-
-_RECORD_STEP = """
+_WRITE_STEP = """
+    INSERT INTO steps (item_uuid, name, attempt, worker, facts, started_at, finished_at)
+    SELECT uuid, %(step)s, %(attempt)s, %(worker)s, CAST(%(facts)s AS jsonb),
+        clock_timestamp() - make_interval(secs => %(elapsed_s)s), clock_timestamp()
+    FROM item
+    ON CONFLICT (item_uuid, name) DO UPDATE SET
+        attempt = excluded.attempt, worker = excluded.worker, facts = excluded.facts,
+        started_at = excluded.started_at, finished_at = excluded.finished_at, undone_at = NULL"""
+_MOVE_ON = """
 WITH item AS (
     UPDATE items SET step = %(next_step)s, bytes_done = %(bytes_done)s
     WHERE uuid = %(item_uuid)s AND fence = %(fence)s AND state = 'Running'
-    RETURNING uuid
-)
-INSERT INTO steps (item_uuid, name, attempt, worker, facts, started_at, finished_at)
-SELECT uuid, %(step)s, %(attempt)s, %(worker)s, CAST(%(facts)s AS jsonb),
-    clock_timestamp() - make_interval(secs => %(elapsed_s)s), clock_timestamp()
-FROM item
-ON CONFLICT (item_uuid, name) DO UPDATE SET
-    attempt = excluded.attempt, worker = excluded.worker, facts = excluded.facts,
-    started_at = excluded.started_at, finished_at = excluded.finished_at, undone_at = NULL
-"""
+    RETURNING uuid, vm_uuid
+)"""
+_RECORD_STEP = f"{_MOVE_ON}{_WRITE_STEP} RETURNING item_uuid"
+_RECORD_GUEST_STEP = f"""{_MOVE_ON}, cdrom AS (
+    INSERT INTO vm_cdroms (uuid, vm_instance_uuid, device_id, name, iso_uuid, iso_install_path)
+    SELECT made.uuid, vm_uuid, device_id, 'vm-' || vm_uuid || '-cdRom', iso_uuid, iso_path
+    FROM item, jsonb_to_recordset(CAST(%(cdroms)s AS jsonb))
+        AS made(uuid text, device_id int, iso_uuid text, iso_path text)
+    ON CONFLICT DO NOTHING
+), tag AS (
+    INSERT INTO tags (uuid, resource_uuid, resource_type, kind, tag)
+    SELECT made.uuid, resource_uuid, resource_type, CAST(kind AS tag_kind), made.tag
+    FROM item, jsonb_to_recordset(CAST(%(tags)s AS jsonb))
+        AS made(uuid text, resource_uuid text, resource_type text, kind text, tag text)
+    ON CONFLICT DO NOTHING
+){_WRITE_STEP} RETURNING item_uuid"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,48 +85,13 @@ def record_step(
 ) -> None:
     """The step is done and will not be done again; the item is at `next_step`, and the drives and
     tags that the step gave the clone are rows."""
-    if cdroms or tags:
-        # Before the record, so that a crash in between does the step again.
-        database.run(lambda connection: _write_guest_rows(connection, claim, cdroms, tags))
     parameters = record.parameters(claim) | {"next_step": next_step}
-    if not database.hot(_RECORD_STEP, parameters).rowcount:
+    statement = _RECORD_STEP
+    if cdroms or tags:
+        statement = _RECORD_GUEST_STEP
+        parameters |= {"cdroms": _dumps(cdroms), "tags": _dumps(tags)}
+    if not database.hot(statement, parameters):
         raise LeaseLost
-
-
-def _write_guest_rows(
-    connection: Connection, claim: Claim, cdroms: Sequence[CdRomPlan], tags: Sequence[TagPlan]
-) -> None:
-    _hold(connection, claim, ItemState.RUNNING)
-    vm_uuid = claim.plan.vm_uuid
-    if cdroms:
-        connection.execute(
-            insert(VmCdRom).on_conflict_do_nothing(),
-            [
-                {
-                    "uuid": cdrom.uuid,
-                    "vm_instance_uuid": vm_uuid,
-                    "device_id": cdrom.device_id,
-                    "name": f"vm-{vm_uuid}-cdRom",
-                    "iso_uuid": cdrom.iso_uuid,
-                    "iso_install_path": cdrom.iso_path,
-                }
-                for cdrom in cdroms
-            ],
-        )
-    if tags:
-        connection.execute(
-            insert(Tag).on_conflict_do_nothing(),
-            [
-                {
-                    "uuid": tag.uuid,
-                    "resource_uuid": tag.resource_uuid,
-                    "resource_type": tag.resource_type,
-                    "kind": TagKind(tag.kind),
-                    "tag": tag.tag,
-                }
-                for tag in tags
-            ],
-        )
 
 
 # What an item's last step brings with it.
@@ -227,13 +103,7 @@ WITH item AS (
     WHERE uuid = %(item_uuid)s AND fence = %(fence)s AND state = 'Running'
     RETURNING uuid, job_uuid, vm_uuid, host_uuid
 ), step AS (
-    INSERT INTO steps (item_uuid, name, attempt, worker, facts, started_at, finished_at)
-    SELECT uuid, %(step)s, %(attempt)s, %(worker)s, CAST(%(facts)s AS jsonb),
-        clock_timestamp() - make_interval(secs => %(elapsed_s)s), clock_timestamp()
-    FROM item
-    ON CONFLICT (item_uuid, name) DO UPDATE SET
-        attempt = excluded.attempt, worker = excluded.worker, facts = excluded.facts,
-        started_at = excluded.started_at, finished_at = excluded.finished_at, undone_at = NULL
+    {write_step}
 ), vm AS (
     UPDATE vm_instances SET state = %(vm_state)s, last_host_uuid = item.host_uuid,
         host_uuid = CASE WHEN %(running)s THEN item.host_uuid END,
@@ -254,7 +124,10 @@ WITH item AS (
 )"""
 _SUCCEED = (
     _LAST_STEP.format(  # noqa: S608
-        state="Succeeded", finished_at="clock_timestamp()", event="succeeded"
+        state="Succeeded",
+        finished_at="clock_timestamp()",
+        event="succeeded",
+        write_step=_WRITE_STEP,
     )
     + """, counters AS (
     UPDATE job_counters SET succeeded = succeeded + 1, bytes_done = bytes_done + %(bytes_done)s
@@ -267,7 +140,7 @@ SELECT still_open FROM counters
 # Its siblings decide with it: the job counts all of them when all are made. Two last ones at the
 # same moment do not see each other; the sweeper does.
 _MAKE = (
-    _LAST_STEP.format(state="Made", finished_at="NULL", event="made")  # noqa: S608
+    _LAST_STEP.format(state="Made", finished_at="NULL", event="made", write_step=_WRITE_STEP)  # noqa: S608
     + """
 SELECT (SELECT count(*) FROM items others WHERE others.job_uuid = item.job_uuid
     AND others.uuid <> item.uuid AND others.state <> 'Made') AS still_open
@@ -299,29 +172,10 @@ def succeed(
         "volume_uuids": [volume.uuid for volume in claim.plan.volumes],
     }
     statement = _MAKE if claim.all_or_nothing else _SUCCEED
-    row = database.hot(statement, parameters).fetchone()
-    if row is None:
+    rows = database.hot(statement, parameters)
+    if not rows:
         raise LeaseLost
-    return bool(row.still_open == 0)
-
-
-_BEAT = f"""
-UPDATE items SET lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s),
-    bytes_done = %(bytes_done)s
-FROM jobs
-WHERE items.uuid = %(item_uuid)s AND fence = %(fence)s AND owner = %(owner)s
-  AND items.state IN ('Running', 'RollingBack') AND jobs.uuid = items.job_uuid
-RETURNING {_FLAGS}
-"""  # noqa: S608
-
-
-def beat(database: Database, claim: Claim, *, lease_s: float, bytes_done: int) -> Flags | None:
-    """Extend the lease, a lapsed one too while nobody took it; None once it is somebody else's."""
-    row = database.hot(
-        _BEAT,
-        claim.key | {"owner": claim.owner, "lease_s": lease_s, "bytes_done": bytes_done},
-    ).fetchone()
-    return Flags(row.cancel, row.late, row.doomed, row.rate_bytes_s) if row else None
+    return bool(rows[0].still_open == 0)
 
 
 def retry_later(

@@ -15,7 +15,7 @@ from app.domain.states import ItemState, JobState, check_move
 from app.store import capacity, items, jobs
 from app.store.accounts import ADMIN_UUID
 from app.store.codec import error_to_json, plan_to_json
-from app.store.items import Claim, LeaseLost
+from app.store.leases import Claim, LeaseLost
 from app.store.models import JobKind, Origin, ReservationKind, VmState
 from app.store.session import Database
 

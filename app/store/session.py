@@ -29,6 +29,9 @@ CONNECT_TIMEOUT_S = 5
 # Deadlock and serialization failure: the transaction is undone and may simply run again.
 _TRY_AGAIN = ("40P01", "40001")
 _TRIES = 5
+# The hot statements find single rows by key: planned once, and never by the statistics of a table
+# that was empty a moment ago.
+_HOT_PLANS = " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off"
 # The server does not answer, or gave up on the statement: nothing is known of its effect, and the
 # same may work a little later.
 DATABASE_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, OperationalError, InterfaceError)
@@ -70,26 +73,27 @@ class Database:
             max_overflow=3,
             connect_args=self._connect_arguments,
         )
-        self._hot: psycopg.Connection[Any] | None = None
+        self._hot: Cursor[Any] | None = None
         self._hot_lock = threading.Lock()
         self._single = self.engine.execution_options(isolation_level="AUTOCOMMIT")
 
-    def hot(self, statement: str, parameters: Mapping[str, Any]) -> Cursor[Any]:
-        """One statement of those that every item takes, as its own transaction, past SQLAlchemy,
-        which costs as much as the statement. Parameters are %(named)s.
+    def hot(self, statement: str, parameters: Mapping[str, Any]) -> list[Any]:
+        """The rows of one statement of those that every item takes, as its own transaction, past
+        SQLAlchemy, which costs as much as the statement. Parameters are %(named)s.
 
         Whether a statement whose connection was lost took effect is open: the caller's guard
         (state and fence) answers that when the work is taken up again.
         """
         with self._hot_lock:
-            if self._hot is None or self._hot.closed:
-                self._hot = psycopg.connect(
-                    self._url,
-                    autocommit=True,
-                    row_factory=namedtuple_row,
-                    **self._connect_arguments,
-                )
-            return self._hot.execute(statement, parameters)
+            if self._hot is None or self._hot.connection.closed:
+                self._hot = self._open_hot()
+            return self._hot.execute(statement, parameters).fetchall()
+
+    def _open_hot(self) -> Cursor[Any]:
+        arguments = self._connect_arguments
+        options = {"options": arguments["options"] + _HOT_PLANS}
+        connection = psycopg.connect(self._url, autocommit=True, **arguments | options)
+        return connection.cursor(row_factory=namedtuple_row)
 
     @contextmanager
     def single(self) -> Iterator[Connection]:
@@ -112,7 +116,7 @@ class Database:
     def close(self) -> None:
         self.engine.dispose()
         if self._hot is not None:
-            self._hot.close()
+            self._hot.connection.close()
 
 
 def sqlstate(exc: DBAPIError | psycopg.Error) -> str | None:

@@ -124,6 +124,8 @@ def _candidates(
             hypervisor_type=HypervisorType(row.hypervisor_type),
             enabled=row.enabled,
             connected=row.connected,
+            machine=row.machine,
+            processes=_processes_of(row, defaults),
             free_cpu=row.available_cpu,
             free_memory=row.available_memory,
             builds=Slots(
@@ -155,8 +157,7 @@ def _copies_of(
     """One for all hosts of a machine: they share its worker's processes, of which one is always
     left to what is quick."""
     if row.machine not in machines:
-        processes = row.processes or defaults.processes_of_host
-        most = max(1, processes - 1)
+        most = max(1, _processes_of(row, defaults) - 1)
         asked = set_limits.of(LimitScope.HOST, row.uuid, LimitName.FULL_COPIES, most)
         machines[row.machine] = Slots(
             limit=most if asked is None else min(most, asked),
@@ -164,6 +165,10 @@ def _copies_of(
             taken=under_way.machines.get(row.machine, {}),
         )
     return machines[row.machine]
+
+
+def _processes_of(row: Row[Any], defaults: Defaults) -> int:
+    return row.processes or defaults.processes_of_host
 
 
 def _storages(

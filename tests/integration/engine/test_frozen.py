@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import VmStartFailed
+from app.store import control
 from tests.integration.child import Child, Say, forked
 from tests.integration.points import Points
 from tests.integration.real_files import World, real_files
-from workers import fence
+from workers import fence, lease
 from workers.hypervisors.simulator import SimulatorHypervisor
 from workers.lease import EX_SOFTWARE, Heart
 
@@ -30,9 +31,11 @@ def world(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> 
         yield made
 
 
-def works_until(world: World, job: str, matches: Callable[[str], bool]) -> Callable[[Say], None]:
+def works_until(
+    world: World, job: str, matches: Callable[[str], bool], *, late_s: float = 0
+) -> Callable[[Say], None]:
     """A worker process that freezes before the first effect that matches, once it has begun on
-    the job's item."""
+    the job's item; when it thaws it is `late_s` later."""
 
     def works(say: Say) -> None:
         engine = world.another_engine()
@@ -41,15 +44,21 @@ def works_until(world: World, job: str, matches: Callable[[str], bool]) -> Calla
 
         def reached(_: int, what: str) -> None:
             nonlocal frozen
-            claimed = engine.worker.heart._lease is not None and not frozen
-            if claimed and matches(what) and _has_items(world, job):
+            if not frozen and matches(what) and _has_items(world, job):
                 frozen = True
                 os.kill(os.getpid(), signal.SIGSTOP)
+                let_clock_jump(late_s)
 
         Points(reached).install()
         engine.start(job)
 
     return works
+
+
+def let_clock_jump(late_s: float) -> None:
+    """In a process that ends soon."""
+    clock = lease.boottime_s
+    lease.boottime_s = lambda: clock() + late_s
 
 
 def _has_items(world: World, job: str) -> bool:
@@ -92,6 +101,20 @@ def test_a_frozen_worker_is_ended_by_who_takes_its_item(world: World, where: str
         assert_made_once(world, job)
         assert child.wait() == -signal.SIGKILL
     assert world.engine.scalar("SELECT sum(lapses) FROM items") == 1
+
+
+def test_a_worker_that_froze_before_it_had_the_lock_touches_nothing(world: World) -> None:
+    job = world.job("a")
+    locks = works_until(world, job, lambda what: what.startswith("os.link"), late_s=LAPSE_S)
+    with forked(locks) as child:
+        child.wait_until_stopped()
+        world.engine.database.run(lambda connection: control.cancel_job(connection, job))
+        let_leases_lapse(world)
+        assert world.engine.item_states(job) == ["Canceled"]
+        child.kill(signal.SIGCONT)
+        assert child.wait() == 0, child.said()
+    assert list(world.storage.rglob("vol-*/*")) == []
+    assert world.look() == []
 
 
 def test_a_worker_that_thaws_before_anybody_came_goes_on(world: World) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from app.domain.errors import InvalidArgument, ResourceNotFound
 from app.queue import TaskName
-from app.store import items, limits
+from app.store import leases, limits
 from app.store.models import LimitName, LimitScope
 from tests.factories import make_account, make_job
 from tests.integration.engine.conftest import Faked
@@ -135,13 +135,13 @@ def test_a_storage_s_rate_is_shared_by_its_running_copies(faked: Faked) -> None:
     job = faked.job("a", "b", "c", systemTags=FULL)
     faked.engine.start(job)
     claims = [
-        items.claim(faked.engine.database, row.uuid, owner="w", lease_s=60)
+        leases.claim(faked.engine.database, row.uuid, owner="w", lease_s=60)
         for row in faked.engine.rows("SELECT uuid FROM items ORDER BY ordinal")
     ]
     rates = []
     for claim in claims:
         assert claim is not None
-        flags = items.beat(faked.engine.database, claim, lease_s=60, bytes_done=0)
+        flags = leases.beat(faked.engine.database, claim, lease_s=60, bytes_done=0)
         assert flags is not None
         rates.append(flags.rate_bytes_s)
     assert rates == [2 << 20] * 3
@@ -153,7 +153,7 @@ def test_a_storage_s_rate_is_shared_by_its_running_copies(faked: Faked) -> None:
         3 << 20,
     )
     assert claims[0] is not None
-    flags = items.beat(faked.engine.database, claims[0], lease_s=60, bytes_done=0)
+    flags = leases.beat(faked.engine.database, claims[0], lease_s=60, bytes_done=0)
     assert flags is not None
     assert flags.rate_bytes_s == 1 << 20
 
@@ -162,7 +162,7 @@ def test_a_linked_clone_has_no_rate(faked: Faked) -> None:
     limit(faked, LimitScope.PRIMARY_STORAGE, "", LimitName.BYTES_PER_SECOND, 1 << 20)
     faked.engine.start(faked.job("a"))
     uuid = faked.engine.scalar("SELECT uuid FROM items")
-    claim = items.claim(faked.engine.database, uuid, owner="w", lease_s=60)
+    claim = leases.claim(faked.engine.database, uuid, owner="w", lease_s=60)
     assert claim is not None
     assert claim.flags.rate_bytes_s is None
 

@@ -19,8 +19,9 @@ from app.domain.errors import (
 )
 from app.domain.states import ItemState
 from app.domain.steps import StepName
-from app.store import items
-from app.store.items import LeaseLost, StepRecord
+from app.store import items, leases
+from app.store.items import StepRecord
+from app.store.leases import LeaseLost
 from tests.integration.engine.conftest import Faked
 from workers.lease import Lease
 
@@ -208,8 +209,8 @@ def test_a_worker_that_lost_its_lease_can_record_nothing(faked: Faked) -> None:
     late = faked.engine.rows("SELECT uuid FROM items")[0].uuid
     faked.engine.pass_time(16)
     database = faked.engine.database
-    older = items.claim(database, late, owner="older", lease_s=0)
-    newer = items.claim(database, late, owner="newer", lease_s=15)
+    older = leases.claim(database, late, owner="older", lease_s=0)
+    newer = leases.claim(database, late, owner="newer", lease_s=15)
     assert older is not None
     assert newer is not None
     record = StepRecord(step=StepName.DEFINE_VM, elapsed_s=0, bytes_done=0)
@@ -233,7 +234,7 @@ def test_a_claimed_item_cannot_be_claimed_twice(faked: Faked) -> None:
     with pytest.raises(Killed):
         faked.engine.start(faked.job("a"))
     uuid = faked.engine.rows("SELECT uuid FROM items")[0].uuid
-    assert items.claim(faked.engine.database, uuid, owner="other", lease_s=15) is None
+    assert leases.claim(faked.engine.database, uuid, owner="other", lease_s=15) is None
 
 
 def test_grants_of_a_silent_host_wait_again(faked: Faked) -> None:

@@ -63,7 +63,7 @@ def plan(tmp_path: Path) -> ClonePlan:
 
 
 def left_over(home: Path) -> set[str]:
-    return {file.name for file in home.rglob("*") if file.is_file()}
+    return {file.name for file in home.rglob("*") if file.is_file() and file.suffix != ".one"}
 
 
 def test_a_domain_goes_through_its_life(tmp_path: Path, plan: ClonePlan) -> None:

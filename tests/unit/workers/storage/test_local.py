@@ -19,7 +19,7 @@ from app.domain.errors import (
     StorageUnavailable,
 )
 from app.domain.plan import CloneMethod, SourceVolume, VolumeFormat
-from app.store.items import LeaseLost
+from app.store.leases import LeaseLost
 from tests.storage import MIB, Control, Shelf, read_volume
 from workers.lease import Draining
 from workers.ops.demo.images import Content, write_qcow2, write_raw

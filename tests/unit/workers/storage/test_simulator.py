@@ -7,7 +7,7 @@ import pytest
 from app.domain.errors import VolumeIOError
 from app.domain.plan import BaseFile, CloneMethod, StorageRef, StorageType, VolumeFormat, VolumePlan
 from app.settings import Settings
-from app.store.items import LeaseLost
+from app.store.leases import LeaseLost
 from tests.factories import new_uuid
 from tests.storage import Control, Shelf
 from workers.storage import open_storage

@@ -1,0 +1,126 @@
+"""A host's line of granted items: messages wake processes, which take the items by themselves."""
+
+from typing import Any
+
+import pytest
+
+from app.queue import TaskName
+from app.store import leases
+from tests.factories import make_account, make_job
+from tests.integration.engine.conftest import Faked
+from workers import lease, runner
+
+
+@pytest.fixture
+def faked(make_faked: Any) -> Faked:
+    """Nobody is woken."""
+    made: Faked = make_faked()
+    made.engine.publisher.lost = lambda message: message[0] is TaskName.CLONE_VM
+    return made
+
+
+def names(number: int) -> list[str]:
+    return [f"vm-{n}" for n in range(number)]
+
+
+def wake(faked: Faked, job: str, ordinal: int = 0) -> None:
+    item = faked.engine.scalar(
+        "SELECT uuid FROM items WHERE job_uuid = :job AND ordinal = :ordinal",
+        job=job,
+        ordinal=ordinal,
+    )
+    runner.run_items(item, faked.engine.worker)
+
+
+def test_one_message_is_enough_for_all_that_was_granted(faked: Faked) -> None:
+    job = faked.job(*names(20))
+    faked.engine.start(job)
+    assert set(faked.engine.item_states(job)) == {"Granted"}
+    wake(faked, job)
+    assert set(faked.engine.item_states(job)) == {"Succeeded"}
+
+
+def test_a_message_for_an_item_that_is_done_wakes_for_the_others(faked: Faked) -> None:
+    first, second = faked.job("a"), faked.job("b")
+    faked.engine.start(first)
+    wake(faked, first)
+    faked.engine.start(second)
+    wake(faked, first)
+    assert faked.engine.item_states(second) == ["Succeeded"]
+
+
+def test_a_grant_wakes_no_more_processes_than_there_are(make_faked: Any) -> None:
+    faked: Faked = make_faked()
+    with faked.engine.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE hosts SET processes = 3")
+    sent: list[object] = []
+    faked.engine.publisher.lost = lambda message: (
+        message[0] is TaskName.CLONE_VM and not sent.append(message)  # type: ignore[func-returns-value]
+    )
+    faked.engine.start(faked.job(*names(20)))
+    assert len(sent) == 3
+
+
+def test_after_its_turn_a_process_looks_at_its_queue_and_comes_back(
+    faked: Faked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner, "TURN_S", 0)
+    job = faked.job(*names(5))
+    faked.engine.start(job)
+    faked.engine.publisher.lost = lambda _: False
+    wake(faked, job)
+    assert faked.engine.item_states(job).count("Succeeded") == 2, "its own and one more"
+    faked.engine.drain()
+    assert set(faked.engine.item_states(job)) == {"Succeeded"}
+
+
+def test_a_stopping_worker_takes_no_other_item(
+    faked: Faked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = faked.job("a", "b")
+    faked.engine.start(job)
+    monkeypatch.setattr(lease, "_draining", [1])
+    wake(faked, job)
+    assert faked.engine.item_states(job) == ["Granted", "Granted"], "handed back, and left"
+
+
+def test_one_name_of_a_small_account_goes_ahead_of_anothers_many(faked: Faked) -> None:
+    many = faked.job(*names(30))
+    faked.engine.start(many)
+    with faked.engine.database.engine.begin() as connection:
+        other = make_account(connection, admin=True)
+        one = make_job(connection, faked.inventory.source, ["one"], account=other)
+    faked.engine.start(one)
+    (host,) = faked.inventory.hosts
+    taken = [take_next(faked, host).job_uuid for _ in range(3)]
+    assert taken == [many, one, many]
+
+
+def take_next(faked: Faked, host: str) -> leases.Claim:
+    claim = leases.claim_next(faked.engine.database, host, owner="w", lease_s=60)
+    assert claim is not None
+    return claim
+
+
+def test_an_accounts_names_are_taken_in_request_order(faked: Faked) -> None:
+    job = faked.job(*names(12))
+    faked.engine.start(job)
+    (host,) = faked.inventory.hosts
+    taken = [take_next(faked, host).plan.vm_name for _ in range(12)]  # type: ignore[union-attr]
+    assert taken == names(12)
+
+
+def test_a_paused_jobs_items_and_those_whose_time_has_not_come_are_passed_over(
+    faked: Faked,
+) -> None:
+    paused, later, now = faked.job("paused"), faked.job("later"), faked.job("now")
+    for job in (paused, later, now):
+        faked.engine.start(job)
+    with faked.engine.database.engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE jobs SET paused_at = now() WHERE uuid = '{paused}'")
+        connection.exec_driver_sql(
+            f"UPDATE items SET not_before = now() + interval '1 h' WHERE job_uuid = '{later}'"
+        )
+    (host,) = faked.inventory.hosts
+    assert take_next(faked, host).job_uuid == now
+    assert leases.claim_next(faked.engine.database, host, owner="w", lease_s=60) is None
