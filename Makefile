@@ -37,7 +37,8 @@ deep: .venv/.developed
 
 # Speed, as ratios in one run.
 bench: .venv/.developed
-	$(BIN)/python -m tests.bench.control_plane 1000
+	$(BIN)/python -m tests.bench.control_plane 1000 10000
+	$(BIN)/python -m tests.bench.fairness
 
 # Versions anew, with hashes, and without the address they came from.
 lock: .venv/.developed

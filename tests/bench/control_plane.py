@@ -127,7 +127,7 @@ async def clone_rate(settings: Settings, source: str, names: int) -> float:
 def main(sizes: list[int]) -> None:
     with tempfile.TemporaryDirectory() as folder, stack(Path(folder)) as settings:
         url = broker_url(settings)
-        source = asyncio.run(_source(settings))
+        source = asyncio.run(source_of(settings))
         asyncio.run(clone_rate(settings, source, 50))
         for names in sizes:
             bare = bare_rate(url, names, settings.worker_processes)
@@ -138,7 +138,7 @@ def main(sizes: list[int]) -> None:
             print(line, flush=True)
 
 
-async def _source(settings: Settings) -> str:
+async def source_of(settings: Settings) -> str:
     async with Client(find_server(settings, {})) as client:
         await client.log_in()
         return await client.vm_uuid("golden")
