@@ -302,7 +302,7 @@ def _add_rows(rows: GrantRows, planner: JobPlanner, grant: Grant, template: dict
             "account_uuid": account_uuid,
             "cluster_uuid": grant.host.cluster_uuid,
             "host_uuid": plan.host.uuid if starts else None,
-            "last_host_uuid": None,
+            "last_host_uuid": plan.host.uuid,
             "root_volume_uuid": plan.root_volume.uuid,
             "state": VmState.STARTING if starts else VmState.CREATED,
         }

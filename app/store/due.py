@@ -272,14 +272,21 @@ def expired_jobs(connection: Connection, *, retention_s: float, refused_s: float
     )
     if not expired:
         return 0
-    for table, key, rows in (("items", "uuid", EXPIRED_ITEMS), ("events", "id", EXPIRED_EVENTS)):
-        connection.execute(
-            text(
-                f"DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} "  # noqa: S608
-                "WHERE job_uuid = ANY(:expired) LIMIT :rows)"
-            ),
-            {"expired": expired, "rows": rows},
-        )
+    connection.execute(
+        text(
+            "WITH gone AS (DELETE FROM items WHERE uuid IN (SELECT uuid FROM items "
+            " WHERE job_uuid = ANY(:expired) LIMIT :rows) RETURNING uuid) "
+            "DELETE FROM steps USING gone WHERE steps.item_uuid = gone.uuid"
+        ),
+        {"expired": expired, "rows": EXPIRED_ITEMS},
+    )
+    connection.execute(
+        text(
+            "DELETE FROM events WHERE id IN (SELECT id FROM events "
+            "WHERE job_uuid = ANY(:expired) LIMIT :rows)"
+        ),
+        {"expired": expired, "rows": EXPIRED_EVENTS},
+    )
     return connection.execute(
         text(
             "DELETE FROM jobs WHERE uuid = ANY(:expired) "

@@ -101,13 +101,11 @@ WITH item AS (
         finished_at = {finished_at}, method = %(method)s,
         bytes_done = %(bytes_done)s, bytes_total = %(bytes_done)s
     WHERE uuid = %(item_uuid)s AND fence = %(fence)s AND state = 'Running'
-    RETURNING uuid, job_uuid, vm_uuid, host_uuid
+    RETURNING uuid, job_uuid, vm_uuid
 ), step AS (
     {write_step}
 ), vm AS (
-    UPDATE vm_instances SET state = %(vm_state)s, last_host_uuid = item.host_uuid,
-        host_uuid = CASE WHEN %(running)s THEN item.host_uuid END,
-        last_op_at = clock_timestamp()
+    UPDATE vm_instances SET state = %(vm_state)s, last_op_at = clock_timestamp()
     FROM item WHERE vm_instances.uuid = item.vm_uuid
 ), volume AS (
     UPDATE volumes SET status = 'Ready', format = CAST(made.format AS volume_format),
@@ -166,7 +164,6 @@ def succeed(
     check_move(ItemState.RUNNING, ItemState.MADE if claim.all_or_nothing else ItemState.SUCCEEDED)
     parameters = record.parameters(claim) | {
         "vm_state": vm_state,
-        "running": vm_state is VmState.RUNNING,
         "method": method,
         "volumes": volumes,
         "volume_uuids": [volume.uuid for volume in claim.plan.volumes],

@@ -101,13 +101,15 @@ class Item(SQLModel, table=True):
 
 
 class Step(SQLModel, table=True):
-    """One finished step of an item. No row means: not done, or begun and not known to be done."""
+    """One finished step of an item. No row means: not done, or begun and not known to be done.
+
+    No foreign key: a record is selected from the item's row that its writer holds, and checking it
+    a second time cost as much as writing it. Records go with their items (`due.expired_jobs`).
+    """
 
     __tablename__ = "steps"
 
-    item_uuid: str = Field(
-        primary_key=True, max_length=32, foreign_key="items.uuid", ondelete="CASCADE"
-    )
+    item_uuid: str = Field(primary_key=True, max_length=32)
     name: StepName = Field(
         sa_type=native_enum(StepName, "step_name"),
         primary_key=True,

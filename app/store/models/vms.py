@@ -74,7 +74,8 @@ class VmInstance(SQLModel, table=True):
         Index(
             "vm_instances_destroyed",
             "destroyed_at",
-            postgresql_where=text("state = 'Destroyed'"),
+            # Not by state: each of a VM's moves would then write all of its index entries anew.
+            postgresql_where=text("destroyed_at IS NOT NULL"),
         ),
         {"postgresql_with": {"fillfactor": "80"}},
     )
