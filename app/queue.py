@@ -5,7 +5,9 @@ database knows what is due and the sweeper publishes it again. Tasks are publish
 that the API runs without worker code.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
+from typing import Any
 
 from celery import Celery
 from kombu import Queue
@@ -88,3 +90,17 @@ class Publisher:
                     retry=False,
                     ignore_result=True,
                 )
+
+    def wake_host(self, host_uuid: str, item_uuids: Sequence[str], *, most: int) -> None:
+        """Messages for items that wait at a host, so many that `most` wait there at the end: each
+        wakes a process, which takes what there is by itself."""
+        queue = host_queue(host_uuid)
+        room = most - self._waiting(queue)
+        if room > 0 and item_uuids:
+            self.publish(TaskName.CLONE_VM, *item_uuids[:room], queue=queue)
+
+    def _waiting(self, queue: str) -> int:
+        """Messages that no worker has taken."""
+        with self._celery.producer_pool.acquire(block=True) as producer:
+            channel: Any = producer.channel
+            return int(channel.client.llen(queue))

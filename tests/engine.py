@@ -2,7 +2,7 @@
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import text
 
 from app.domain.plan import HostRef, StorageRef
-from app.queue import CONTROL_QUEUE, TaskName
+from app.queue import CONTROL_QUEUE, TaskName, host_queue
 from app.settings import Settings
 from app.store.session import Database
 from tests.fakes.hypervisor import FakeHypervisor
@@ -48,6 +48,12 @@ class ListPublisher:
         for args in tuples or [()]:
             if not self.lost((task, args, queue)):
                 self.messages.append((task, args, queue))
+
+    def wake_host(self, host_uuid: str, item_uuids: Sequence[str], *, most: int) -> None:
+        queue = host_queue(host_uuid)
+        room = most - sum(message[2] == queue for message in self.messages)
+        if room > 0 and item_uuids:
+            self.publish(TaskName.CLONE_VM, *item_uuids[:room], queue=queue)
 
 
 class NoBroker:

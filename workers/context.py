@@ -5,7 +5,7 @@ import os
 import random
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -60,6 +60,17 @@ class WorkerContext:
         """Best effort: what is lost here the sweeper publishes again."""
         try:
             self.publisher.publish(task, *uuids, queue=queue)
+        except Exception:
+            log.warning("could not publish, the sweeper will", exc_info=True)
+
+    def wake_host(
+        self, host_uuid: str, item_uuids: Sequence[str], *, most: int | None = None
+    ) -> None:
+        """Best effort; as many messages as a worker is taken to have processes."""
+        try:
+            self.publisher.wake_host(
+                host_uuid, item_uuids, most=most or self.settings.worker_processes
+            )
         except Exception:
             log.warning("could not publish, the sweeper will", exc_info=True)
 

@@ -39,7 +39,7 @@ from workers.steps.base import Step
 
 log = logging.getLogger(__name__)
 
-TURN_S = 0.25  # after it a process looks at its queue again
+TURN_S = 0.15  # after it a process looks at its queue again
 
 
 def run_items(item_uuid: str, worker: WorkerContext) -> None:

@@ -47,16 +47,15 @@ class Outcome:
     more: bool = False  # the batch was full: there may be more to grant at once
 
     def publish(self, publisher: Publisher, database: Database) -> None:
-        for host_uuid, uuids in self._to_wake(database).items():
-            publisher.publish(TaskName.CLONE_VM, *uuids, queue=host_queue(host_uuid))
+        self._wake_hosts(publisher, database)
         for host_uuid, uuids in self.wanted_bases.items():
             publisher.publish(TaskName.PREPARE_BASE, *uuids, queue=host_queue(host_uuid))
         if self.finishing:
             publisher.publish(TaskName.FINISH, *self.finishing)
 
-    def _to_wake(self, database: Database) -> dict[str, list[str]]:
+    def _wake_hosts(self, publisher: Publisher, database: Database) -> None:
         if not self.granted:
-            return {}
+            return
         uuids: dict[str, list[str]] = defaultdict(list)
         for grant in self.granted:
             uuids[grant.host.uuid].append(grant.item.uuid)
@@ -67,7 +66,8 @@ class Outcome:
             for grant in self.granted
         }
         numbers = waking.messages(hosts, leases.held(database, list(hosts)))
-        return {host_uuid: uuids[host_uuid][:number] for host_uuid, number in numbers.items()}
+        for host_uuid, number in numbers.items():
+            publisher.wake_host(host_uuid, uuids[host_uuid], most=number)
 
 
 class Scheduler:

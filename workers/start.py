@@ -47,7 +47,7 @@ def start_job(job_uuid: str, worker: WorkerContext) -> None:
     if judged is None:
         return
     for host_uuid, item_uuids in judged.granted.items():
-        worker.publish(TaskName.CLONE_VM, *item_uuids, queue=host_queue(host_uuid))
+        worker.wake_host(host_uuid, item_uuids)
     if judged.finishing:
         worker.publish(TaskName.FINISH, job_uuid)
     if judged.base_set_uuid and judged.host_uuid:

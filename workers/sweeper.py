@@ -30,8 +30,9 @@ def sweep(worker: WorkerContext) -> None:
     run(lambda c: due.take_back_unclaimed(c, host_silent_s=2 * SEEN_WITHIN_S))
     for job_uuid in run(due.stopped_jobs):
         _end_unheld(worker, job_uuid)
-    _publish_to_hosts(worker, TaskName.CLONE_VM, due.stranded_items)
-    _publish_to_hosts(worker, TaskName.CLONE_VM, lambda c: due.open_items(c, steal=steal))
+    _wake_hosts(worker, due.stranded_items, most=due.BATCH)
+    _wake_hosts(worker, lambda c: due.lapsed_items(c, steal=steal), most=due.BATCH)
+    _wake_hosts(worker, due.unclaimed_items)
     _publish_to_hosts(worker, TaskName.RECHECK, due.rechecks)
     run(due.complete_jobs)
     _publish(worker, TaskName.FINISH, run(due.finishing_jobs))
@@ -60,6 +61,15 @@ def _publish(worker: WorkerContext, task: TaskName, uuids: list[str]) -> None:
     if uuids:
         log.info("publishing due work", extra={"task": task, "count": len(uuids)})
         worker.publish(task, *uuids, queue=CONTROL_QUEUE)
+
+
+def _wake_hosts(
+    worker: WorkerContext, find: Callable[[Connection], due.ByHost], *, most: int | None = None
+) -> None:
+    """With a message for each, where only that leads to it, as long as no more than `most` wait."""
+    for host_uuid, uuids in worker.database.run(find).items():
+        log.info("waking a host for due work", extra={"host": host_uuid, "count": len(uuids)})
+        worker.wake_host(host_uuid, uuids, most=most)
 
 
 def _publish_to_hosts(

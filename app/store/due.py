@@ -119,21 +119,33 @@ def _base_sets(connection: Connection, condition: str) -> ByHost:
     return _by_host([(row.host_uuid, row.uuid) for row in rows])
 
 
-def open_items(connection: Connection, *, steal: bool) -> ByHost:
-    """Items that a worker should have: granted and not claimed, due for another attempt, and
-    those whose lease lapsed where `steal` allows it."""
-    # Without an owner nothing is stolen: it was handed back, or its job sent it back.
-    lapsed = "OR (state IN ('Running', 'RollingBack') AND lease_until <= clock_timestamp() "
-    lapsed += ")" if steal else "AND owner IS NULL)"
+def unclaimed_items(connection: Connection) -> ByHost:
+    """Granted and not claimed, or due for another attempt."""
+    return _items(
+        connection,
+        "state = 'Granted' AND COALESCE(not_before <= clock_timestamp(), TRUE) "
+        "AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.uuid = job_uuid "
+        " AND paused_at IS NOT NULL AND cancel_requested_at IS NULL)",
+    )
+
+
+def lapsed_items(connection: Connection, *, steal: bool) -> ByHost:
+    """Those whose lease lapsed where `steal` allows it. Without an owner nothing is stolen: it was
+    handed back, or its job sent it back."""
+    return _items(
+        connection,
+        "state IN ('Running', 'RollingBack') AND lease_until <= clock_timestamp()"
+        + ("" if steal else " AND owner IS NULL"),
+    )
+
+
+def _items(connection: Connection, condition: str) -> ByHost:
     rows = connection.execute(
         text(
             "UPDATE items SET published_at = clock_timestamp() WHERE uuid IN "  # noqa: S608
-            "(SELECT uuid FROM items WHERE ((state = 'Granted' "
-            " AND COALESCE(not_before <= clock_timestamp(), TRUE) AND NOT EXISTS (SELECT 1 "
-            "  FROM jobs WHERE jobs.uuid = job_uuid AND paused_at IS NOT NULL "
-            "  AND cancel_requested_at IS NULL)) "
-            f" {lapsed}) AND COALESCE(GREATEST(published_at, not_before) "
-            " < clock_timestamp() - CASE WHEN not_before > published_at THEN interval '0' "
+            f"(SELECT uuid FROM items WHERE {condition} "
+            " AND COALESCE(GREATEST(published_at, not_before) < clock_timestamp() "
+            " - CASE WHEN not_before > published_at THEN interval '0' "
             " ELSE make_interval(secs => :unclaimed_s) END, TRUE) "
             " LIMIT :batch FOR UPDATE SKIP LOCKED) RETURNING host_uuid, uuid"
         ),
