@@ -16,15 +16,16 @@ from app.domain.errors import (
     TooManyAttempts,
     TooManyLapses,
 )
-from app.domain.plan import SourceVolume
+from app.domain.plan import SourceRef, SourceVolume
 from app.domain.retry import MAX_LAPSES, retry_delay_s
 from app.domain.states import WaitReason
-from app.store import bases
-from app.store.bases import BaseClaim, MadeBase
+from app.store import bases, hosts, sources
+from app.store.bases import BaseClaim, MadeBase, MadeDomain
 from app.store.leases import LeaseLost
 from app.store.session import DATABASE_AWAY
 from workers.context import WorkerContext
 from workers.holding import holding
+from workers.hypervisors.base import Hypervisor, SourceLook
 from workers.lease import Draining, Lease
 from workers.storage.base import FileSignature
 
@@ -106,16 +107,23 @@ def _make(claim: BaseClaim, lease: Lease, worker: WorkerContext) -> None:
         volumes = bases.source_volumes(
             connection, claim.vm_uuid, with_data_volumes=claim.with_data_volumes
         )
+        source = sources.ref(connection, claim.vm_uuid)
+        host = hosts.ref(connection, claim.host_uuid)
+    hypervisor = worker.hypervisor(host)
+    look = _look_at_rest(hypervisor, source)
     signatures = {
         volume.uuid: worker.storage(volume.storage).signature(volume) for volume in volumes
     }
     recorded = {uuid: _json(signature) for uuid, signature in signatures.items()}
-    if bases.reuse(worker.database, claim, recorded):
+    if bases.reuse(worker.database, claim, recorded, look.digest):
         return
     files = bases.name_files(
         worker.database,
         claim,
         [(volume, sum(f.allocated for f in signatures[volume.uuid])) for volume in volumes],
+    )
+    template = hypervisor.template(
+        look, [(volume, file.uuid) for volume, file in zip(volumes, files, strict=True)]
     )
     made = []
     for volume, file in zip(volumes, files, strict=True):
@@ -131,8 +139,20 @@ def _make(claim: BaseClaim, lease: Lease, worker: WorkerContext) -> None:
                 signature=_json(facts.signature),
             )
         )
+    _look_at_rest(hypervisor, source)
     _check_one_moment(volumes, made, worker)
-    bases.ready(worker.database, claim, made, consistency="offline")
+    domain = MadeDomain(template.xml, template.nvram, look.digest) if template else MadeDomain()
+    bases.ready(worker.database, claim, made, domain, consistency="offline")
+
+
+def _look_at_rest(hypervisor: Hypervisor, source: SourceRef) -> SourceLook:
+    """Raises SourceVolumeBusy while it runs."""
+    look = hypervisor.look_at(source)
+    if look.running:
+        raise SourceVolumeBusy(
+            f"vm[uuid:{source.uuid}, name:{source.name}] runs; it is copied once it has stopped"
+        )
+    return look
 
 
 def _check_one_moment(

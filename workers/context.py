@@ -16,10 +16,11 @@ from app.domain.plan import ClonePlan, HostRef, StorageRef, VolumePlan
 from app.endpoints import broker_url, database_url
 from app.queue import CONTROL_QUEUE, Publisher, TaskName, make_celery
 from app.settings import Settings
+from app.store import bases
 from app.store.session import Database
 from workers.fence import HostLock
 from workers.hypervisors import open_hypervisor
-from workers.hypervisors.base import Hypervisor
+from workers.hypervisors.base import DomainTemplate, Hypervisor
 from workers.lease import Heart, Lease
 from workers.storage import open_storage
 from workers.storage.base import Storage
@@ -91,6 +92,12 @@ class WorkerContext:
     def lock(self, uuid: str, fence: int = 0) -> HostLock:
         return HostLock(_lock_folder(self.settings.home), uuid, fence)
 
+    def template(self, base_set_uuid: str | None) -> DomainTemplate | None:
+        """What the set's clones are defined from; None where a domain needs nothing."""
+        if base_set_uuid is None:
+            return None
+        return _template(base_set_uuid, self.database)
+
     def storage(self, ref: StorageRef) -> Storage:
         return _storage(ref, self.settings)
 
@@ -103,6 +110,15 @@ def _lock_folder(home: Path) -> Path:
     folder = home / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@lru_cache(maxsize=16)
+def _template(base_set_uuid: str, database: Database) -> DomainTemplate | None:
+    """It never changes."""
+    found = bases.domain_of(database, base_set_uuid)
+    if found is None or found.xml is None:
+        return None
+    return DomainTemplate(found.xml, found.nvram)
 
 
 @lru_cache(maxsize=256)
@@ -128,6 +144,10 @@ class StepContext:
     @property
     def hypervisor(self) -> Hypervisor:
         return self.worker.hypervisor(self.plan.host)
+
+    @property
+    def template(self) -> DomainTemplate | None:
+        return self.worker.template(self.plan.base_set_uuid)
 
     def storage(self, ref: StorageRef) -> Storage:
         return self.worker.storage(ref)

@@ -17,6 +17,7 @@ from app.domain.errors import (
     StorageUnavailable,
     StorageUnreachable,
 )
+from app.domain.guest import GuestIdentity, hostname_of
 from app.domain.placement import Candidate, Demand, choose, reachable
 from app.domain.plan import (
     CdRomPlan,
@@ -24,6 +25,7 @@ from app.domain.plan import (
     ClonePlan,
     CloneStrategy,
     HostRef,
+    HypervisorType,
     NicPlan,
     TagPlan,
     VolumeFormat,
@@ -89,6 +91,7 @@ class JobPlanner:
         account_uuid: str,
         spec: CloneSpec,
         source: SourceVm,
+        base_set_uuid: str,
         bases: Sequence[SourceBase],
         world: World,
         thin: ThinShare,
@@ -97,6 +100,7 @@ class JobPlanner:
         self.account_uuid = account_uuid
         self.spec = spec
         self.source = source
+        self.base_set_uuid = base_set_uuid
         self.bases = bases
         self._world = world
         self._thin = thin
@@ -301,10 +305,11 @@ class JobPlanner:
         volumes: Sequence[VolumePlan],
         addresses: Sequence[Address],
     ) -> ClonePlan:
+        identity = self._identity(item)
         return ClonePlan(
             vm_uuid=item.vm_uuid,
             vm_name=item.name,
-            host=HostRef(host.uuid, host.name, host.hypervisor_type),
+            host=HostRef(host.uuid, host.name, host.hypervisor_type, host.libvirt_uri),
             cpu_num=self.source.cpu_num,
             memory_size=self.source.memory_size,
             platform=self.source.platform,
@@ -314,6 +319,24 @@ class JobPlanner:
             nics=tuple(address.nic for address in addresses),
             cdroms=tuple(self._cdroms()),
             tags=tuple(self._tags(item, volumes)),
+            base_set_uuid=self.base_set_uuid,
+            job_uuid=self.job_uuid,
+            item_uuid=item.uuid,
+            identity=identity,
+            seed_path=paths.seed_path(volumes[0].storage, item.vm_uuid) if identity else None,
+        )
+
+    def _identity(self, item: WaitingItem) -> GuestIdentity | None:
+        """Who the clone is to its guest, where one boots and is to be told."""
+        wish = self.spec.guest
+        if self.source.hypervisor_type is not HypervisorType.KVM or not wish.applied:
+            return None
+        return GuestIdentity(
+            instance_id=item.vm_uuid,
+            hostname=wish.hostname or hostname_of(item.name),
+            ssh_keys=wish.ssh_keys,
+            user_data=wish.user_data,
+            root_password_hash=wish.root_password_hash,
         )
 
     def _cdroms(self) -> Iterator[CdRomPlan]:
@@ -354,4 +377,6 @@ def _nic(
         ip=addressing.to_text(number),
         netmask=address_range.netmask,
         gateway=address_range.gateway,
+        libvirt_network=network.libvirt_network,
+        dns=network.dns,
     )

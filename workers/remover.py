@@ -3,6 +3,7 @@ taken back, because what is half removed is removed by the next try."""
 
 import logging
 
+from app.domain import paths
 from app.domain.errors import CloneError, InternalError, OperationFailed, TooManyAttempts
 from app.domain.removal import RemovalPlan
 from app.domain.retry import retry_delay_s
@@ -46,7 +47,9 @@ def _remove(plan: RemovalPlan, lease: Lease, worker: WorkerContext) -> None:
     hypervisor.detach_nics(plan.nics)
     for volume in plan.volumes:
         lease.checkpoint()
-        worker.storage(volume.storage).delete_volume(volume)
+        storage = worker.storage(volume.storage)
+        storage.drop(paths.seed_path(volume.storage, plan.vm_uuid))
+        storage.delete_volume(volume)
 
 
 def _failed(claim: Claim, plan: RemovalPlan, error: Exception, worker: WorkerContext) -> bool:

@@ -192,6 +192,7 @@ class Scheduler:
             account_uuid=job.job.account_uuid,
             spec=job.spec,
             source=source,
+            base_set_uuid=job.base_set_uuid,
             bases=sources.load_bases(connection, job.base_set_uuid, job.spec),
             world=view,
             thin=ThinShare(self._settings.thin_share, self._settings.thin_minimum_bytes),

@@ -18,7 +18,7 @@ from app.domain.errors import (
     ResourceNotFound,
     VmStateNotAllowed,
 )
-from app.domain.plan import CloneStrategy, VolumeType
+from app.domain.plan import CloneStrategy, HypervisorType, VolumeType
 from app.domain.request import CloneRequest, parse_clone_request
 from app.domain.spec import CloneSpec, VolumeWish
 from app.queue import TaskName, host_queue
@@ -83,12 +83,17 @@ def _judge(connection: Connection, job_uuid: str) -> Judged | None:
         names=request.names,
         minted=Minted(volumes=volumes, nics=len(source.nics)),
         spec=spec_to_json(spec),
-        ignored=request.ignored,
+        ignored=request.ignored + (() if _boots(source) else request.guest_fields),
     )
     if spec.strategy is CloneStrategy.JUST_CREATE:
         return Judged()
     base_set = bases.ask(connection, job_uuid, spec)
     return Judged(base_set, bases.host_of(connection, base_set) if base_set else None)
+
+
+def _boots(source: SourceVm) -> bool:
+    """Whether its clones have guests that can be told anything."""
+    return source.hypervisor_type is HypervisorType.KVM
 
 
 def _source(connection: Connection, vm_uuid: str, account_uuid: str) -> SourceVm:
@@ -188,4 +193,5 @@ def _spec(request: CloneRequest) -> CloneSpec:
         system_tags=request.system_tags,
         user_tags=request.user_tags,
         volumes=request.volumes,
+        guest=request.guest,
     )

@@ -15,7 +15,7 @@ from app.api.callers import require_caller
 from app.api.preferences import preferred_wait_s
 from app.api.responses import json_value
 from app.api.state import state_of
-from app.api.submissions import publish_accepted
+from app.api.submissions import publish_accepted, without_passwords
 from app.domain.clone_job import CloneJobForm, parse_clone_job
 from app.domain.errors import ResourceNotFound, SessionInvalid
 from app.domain.states import ItemState, JobOutcome, JobState
@@ -63,7 +63,7 @@ async def submit(
         job_uuid=headers.job_uuid,
         session_uuid=session_uuid(request.headers),
         vm_instance_uuid=form.vm_instance_uuid,
-        request=orjson.dumps(form.parameters).decode(),
+        request=orjson.dumps(await without_passwords(form.parameters)).decode(),
         requested=len(form.parameters["names"]),
         timeout_ms=timeout_s * 1000,
         web_hook=headers.web_hook,

@@ -1,5 +1,6 @@
 """`PUT …/vm-instances/{uuid}/actions`: one row, one message, 202."""
 
+import asyncio
 from contextlib import suppress
 from typing import Any
 
@@ -20,6 +21,7 @@ from app.store.intake import Submission
 from app.store.session import POOL_AWAY
 from app.zstack.forms import BadRequest, action_of, check_types
 from app.zstack.headers import JobHeaders, job_headers, session_uuid
+from app.zstack.passwords import hash_passwords, holds_password
 from app.zstack.results import error_result
 
 CLONE = "cloneVmInstance"
@@ -46,6 +48,7 @@ async def submit_action(request: web.Request) -> web.Response:
     address = request.remote or ""
     if state.refused_sessions.is_spent(address):
         return _too_many()
+    parameters = await without_passwords(parameters)
     submission = _submission(request, session, parameters, headers, state)
     receipt = await intake.accept(
         state.pool,
@@ -66,6 +69,13 @@ async def submit_action(request: web.Request) -> web.Response:
                     lambda c: accounts.slide(c, session, timeout_s=state.settings.session_timeout_s)
                 )
     return await _answer(request, submission)
+
+
+async def without_passwords(parameters: dict[str, Any]) -> dict[str, Any]:
+    """As they may be stored."""
+    if not holds_password(parameters):
+        return parameters
+    return await asyncio.to_thread(hash_passwords, parameters)
 
 
 def publish_accepted(request: web.Request, job_uuid: str) -> None:

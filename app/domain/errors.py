@@ -31,7 +31,11 @@ CloneError
 ├── TooManyAttempts           CLONE.1008
 ├── TooManyLapses             CLONE.1009
 ├── SiblingFailed             CLONE.1010
-└── TooManyFailures           CLONE.1011
+├── TooManyFailures           CLONE.1011
+├── DomainBusy                CLONE.1012 retried
+├── SourceNotCloneable        CLONE.1013
+├── NetworkMissing            CLONE.1014
+└── ForeignDomain             CLONE.1015
 
 Codes and descriptions are ZStack's where it has one; `CLONE.*` are ours. None is used twice, and
 docs/errors.md lists them all. `retryable` says whether the same work may succeed a little later.
@@ -301,3 +305,32 @@ class TooManyFailures(CloneError):
 
     code = "CLONE.1011"
     description = "Too many clones of the job failed"
+
+
+class DomainBusy(CloneError):
+    """Another operation on the domain is under way."""
+
+    code = "CLONE.1012"
+    description = "The domain is busy"
+    retryable = True
+
+
+class SourceNotCloneable(CloneError):
+    """The source VM has something that a clone cannot have as well."""
+
+    code = "CLONE.1013"
+    description = "The source VM cannot be cloned"
+
+
+class NetworkMissing(CloneError):
+    """The host has no such bridge or libvirt network."""
+
+    code = "CLONE.1014"
+    description = "A network of the VM is missing on the host"
+
+
+class ForeignDomain(CloneError):
+    """A domain that vmclone did not make has the name that the VM's domain would get."""
+
+    code = "CLONE.1015"
+    description = "The domain is not vmclone's"

@@ -23,6 +23,10 @@ def base_path(storage: StorageRef, base_uuid: str, file_format: VolumeFormat) ->
     return f"{_root(storage)}/imagecache/{base_uuid}.{file_format}"
 
 
+def seed_path(storage: StorageRef, vm_uuid: str) -> str:
+    return f"{_root(storage)}/seeds/{vm_uuid}.iso"
+
+
 class TraceKind(StrEnum):
     """What a path below a storage's root is, as far as its name tells."""
 

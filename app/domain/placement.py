@@ -31,6 +31,7 @@ class Candidate:
     builds: Slots
     copies: Slots  # full ones: they hold a process of the host's worker for long
     vm_count: int
+    libvirt_uri: str | None = None
     storage_uuids: frozenset[str] = field(default_factory=frozenset)
     l3_network_uuids: frozenset[str] = field(default_factory=frozenset)
 

@@ -8,6 +8,7 @@ retry leads to the same uuids, files and addresses. Sizes are bytes.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from app.domain.guest import GuestIdentity
 from app.domain.steps import StepName, steps_of
 
 
@@ -65,6 +66,18 @@ class SourceVolume:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceRef:
+    """A VM to be cloned, as the inventory knows it."""
+
+    uuid: str
+    name: str
+    architecture: str
+    paths: tuple[str, ...]  # of its volumes, root first
+    nics: int
+    cdroms: int
+
+
+@dataclass(frozen=True, slots=True)
 class BackingFile:
     path: str
     format: VolumeFormat
@@ -111,11 +124,13 @@ class NicPlan:
     mac: str
     internal_name: str  # the tap's name
     l3_network_uuid: str
-    bridge: str | None
+    bridge: str | None  # on the host; one of these two on KVM
     driver_type: str
     ip: str | None
     netmask: str | None
     gateway: str | None
+    libvirt_network: str | None = None
+    dns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +155,7 @@ class HostRef:
     uuid: str
     name: str
     hypervisor_type: HypervisorType
+    libvirt_uri: str | None = None  # KVM; None: the system instance
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +172,11 @@ class ClonePlan:
     nics: tuple[NicPlan, ...] = ()
     cdroms: tuple[CdRomPlan, ...] = ()
     tags: tuple[TagPlan, ...] = ()
+    base_set_uuid: str | None = None  # whose domain the clone's is made from
+    job_uuid: str = ""
+    item_uuid: str = ""
+    identity: GuestIdentity | None = None  # None: the guest is not told who it is
+    seed_path: str | None = None  # of the image that tells it, below the root volume's storage
 
     @property
     def root_volume(self) -> VolumePlan:
@@ -169,6 +190,6 @@ class ClonePlan:
     def steps(self) -> tuple[StepName, ...]:
         return steps_of(
             data_volumes=bool(self.data_volumes),
-            customize=bool(self.cdroms or self.tags),
+            customize=bool(self.cdroms or self.tags or self.identity),
             start=self.strategy is CloneStrategy.INSTANT_START,
         )

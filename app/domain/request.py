@@ -7,10 +7,11 @@ import ipaddress
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from app.domain.errors import InvalidArgument
+from app.domain.errors import InvalidArgument, NotImplementedHere, ResourceNotFound
+from app.domain.guest import GuestWish, checked_hostname, checked_user_data
 from app.domain.plan import CloneMethod, CloneStrategy
 from app.domain.spec import VolumeChoice
 
@@ -23,29 +24,40 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _UUID = re.compile(r"[0-9a-f]{32}")
 # System tags by their first token; those in the first set have an effect in this version.
 _EFFECTIVE_TAGS = frozenset({"staticIp", "cloneMode", "cdroms", "createWithoutCdRom"})
+# On real machines: they tell the guest who it is.
+_GUEST_TAGS = frozenset({"hostname", "sshkey", "userdata", "rootPassword", "identity"})
+# Of vmCustomSpecification, what needs software in a Windows guest that nobody says it has.
+_WINDOWS_FIELDS = (
+    "generateSID",
+    "domainMode",
+    "domainName",
+    "domainUsername",
+    "domainPassword",
+    "organization",
+)
 # What a JustCreate asks for beyond its VM's record.
 _BEYOND_THE_RECORD = ("userTags", "rootVolumeSystemTags", "dataVolumeSystemTags", "full")
-_KNOWN_TAGS = _EFFECTIVE_TAGS | frozenset(
-    {
-        "hostname",
-        "ipv4Netmask",
-        "ipv4Gateway",
-        "ipv6Gateway",
-        "ipv6Prefix",
-        "customMac",
-        "resourceConfig",
-        "userdata",
-        "sshkey",
-        "rootPassword",
-        "consolePassword",
-        "bootMode",
-        "bootOrder",
-        "vmPriority",
-        "cleanTraffic",
-        "primaryStorageUuidForDataVolume",
-        "driver",
-        "qemuga",
-    }
+_KNOWN_TAGS = (
+    _EFFECTIVE_TAGS
+    | _GUEST_TAGS
+    | frozenset(
+        {
+            "ipv4Netmask",
+            "ipv4Gateway",
+            "ipv6Gateway",
+            "ipv6Prefix",
+            "customMac",
+            "resourceConfig",
+            "consolePassword",
+            "bootMode",
+            "bootOrder",
+            "vmPriority",
+            "cleanTraffic",
+            "primaryStorageUuidForDataVolume",
+            "driver",
+            "qemuga",
+        }
+    )
 )
 
 
@@ -68,6 +80,8 @@ class CloneRequest:
     system_tags: tuple[str, ...] = ()
     user_tags: tuple[str, ...] = ()
     volumes: tuple[VolumeChoice, ...] = ()
+    guest: GuestWish = field(default_factory=GuestWish)
+    guest_fields: tuple[str, ...] = ()  # what was said of guests: without effect where none boots
     ignored: tuple[str, ...] = ()  # what was accepted and has no effect in this version
 
 
@@ -78,8 +92,10 @@ def parse_clone_request(parameters: Mapping[str, Any]) -> CloneRequest:
     data_tags = _tags(parameters, "dataVolumeSystemTags")
     common = _mode(system_tags, CloneMethod.AUTO)
     data_storage = _uuid(parameters, "primaryStorageUuidForDataVolume")
+    names = _names(parameters)
+    specification = _specification(parameters)
     return CloneRequest(
-        names=_names(parameters),
+        names=names,
         strategy=_strategy(parameters),
         with_data_volumes=_boolean(parameters, "full"),
         root_mode=_mode(root_tags, common),
@@ -93,9 +109,14 @@ def parse_clone_request(parameters: Mapping[str, Any]) -> CloneRequest:
         description=_text(parameters, "description", MAX_DESCRIPTION_LENGTH),
         static_ips=tuple(_static_ips(system_tags)),
         cdroms=_cdroms(system_tags),
-        system_tags=_known(system_tags),
+        # A password is no tag to be read again.
+        system_tags=tuple(
+            tag for tag in _known(system_tags) if not tag.startswith("rootPassword::")
+        ),
         user_tags=_tags(parameters, "userTags"),
         volumes=tuple(_volumes(parameters)),
+        guest=_guest(system_tags, specification, len(names)),
+        guest_fields=tuple(dict.fromkeys(_guest_fields(system_tags, specification))),
         ignored=tuple(dict.fromkeys(_ignored(parameters, system_tags))),
     )
 
@@ -289,31 +310,85 @@ def _cdroms(tags: Sequence[str]) -> tuple[str | None, ...] | None:
     return None
 
 
+def _specification(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Raises InvalidArgument, and NotImplementedHere for what would have no effect."""
+    given = parameters.get("vmCustomSpecification")
+    if given in (None, {}, ""):
+        return {}
+    if not isinstance(given, dict):
+        raise InvalidArgument(
+            f"field[vmCustomSpecification] of message[{MESSAGE}] must be an object"
+        )
+    for name in _WINDOWS_FIELDS:
+        if given.get(name):
+            raise NotImplementedHere(
+                f"field[vmCustomSpecification.{name}] needs software in the guest that vmclone "
+                "cannot see; leave it out and let the guest do it at its first boot"
+            )
+    if given.get("uuid"):
+        raise ResourceNotFound(
+            f"invalid field[vmCustomSpecification.uuid], resource[uuid:{given['uuid']}, "
+            "type:VmCustomSpecificationVO] not found"
+        )
+    return given
+
+
+def _guest(system_tags: Sequence[str], specification: Mapping[str, Any], names: int) -> GuestWish:
+    hostname = _one(system_tags, "hostname") or _text(specification, "hostname", 255) or None
+    if hostname is not None and names > 1:
+        raise InvalidArgument(
+            f"hostname[{hostname}] names one guest, and the request has {names} names; leave it "
+            "out, and each guest is called as its VM"
+        )
+    password = _one(system_tags, "rootPassword") or _text(specification, "rootPassword", 1024)
+    user_data = _one(system_tags, "userdata")
+    identity = _one(system_tags, "identity")
+    if identity not in {None, "auto", "none"}:
+        raise InvalidArgument(f"system tag[identity::{identity}] must be identity::auto or none")
+    return GuestWish(
+        applied=identity != "none",
+        hostname=checked_hostname(hostname) if hostname else None,
+        ssh_keys=tuple("::".join(values) for _, values in _values(system_tags, "sshkey")),
+        user_data=checked_user_data(user_data) if user_data else None,
+        root_password_hash=password or None,
+    )
+
+
+def _one(system_tags: Sequence[str], name: str) -> str | None:
+    """Raises InvalidArgument for a second one."""
+    found = ["::".join(values) for _, values in _values(system_tags, name)]
+    if len(found) > 1:
+        raise InvalidArgument(f"system tag {name} stands {len(found)} times; give it once")
+    return found[0] if found else None
+
+
+def _guest_fields(system_tags: Sequence[str], specification: Mapping[str, Any]) -> Iterator[str]:
+    for tag in system_tags:
+        name = tag.partition("::")[0]
+        if name in _GUEST_TAGS:
+            yield f"systemTags[{name}]"
+    if specification:
+        yield "vmCustomSpecification"
+
+
 def _ignored(parameters: Mapping[str, Any], system_tags: Sequence[str]) -> Iterator[str]:
     """What has no effect in this version, by name. Its form is checked all the same."""
-    for field in ("vmNicParams", "diskAOs"):
-        given = _embedded_json(field, parameters.get(field))
+    for name in ("vmNicParams", "diskAOs"):
+        given = _embedded_json(name, parameters.get(name))
         if given is None or given == []:
             continue
         if not isinstance(given, list):
-            raise InvalidArgument(f"field[{field}] of message[{MESSAGE}] must be a list")
-        yield field
-    specification = parameters.get("vmCustomSpecification")
-    if specification not in (None, {}, ""):
-        if not isinstance(specification, dict):
-            raise InvalidArgument(
-                f"field[vmCustomSpecification] of message[{MESSAGE}] must be an object"
-            )
-        yield "vmCustomSpecification"
+            raise InvalidArgument(f"field[{name}] of message[{MESSAGE}] must be a list")
+        yield name
     if _boolean(parameters, "resetTpm"):
         yield "resetTpm"
     record_alone = _strategy(parameters) is CloneStrategy.JUST_CREATE
     for tag in system_tags:
-        name = tag.partition("::")[0]
-        if record_alone or name not in _EFFECTIVE_TAGS:
-            yield f"systemTags[{name}]"
+        first = tag.partition("::")[0]
+        if record_alone or first not in _EFFECTIVE_TAGS | _GUEST_TAGS:
+            yield f"systemTags[{first}]"
     if record_alone:
-        yield from (field for field in _BEYOND_THE_RECORD if parameters.get(field))
+        yield from (beyond for beyond in _BEYOND_THE_RECORD if parameters.get(beyond))
 
 
 def _embedded_json(field: str, given: Any) -> Any:

@@ -1,7 +1,8 @@
 """What all names of one job share, once the request was judged against the inventory."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from app.domain.guest import GuestWish
 from app.domain.plan import CloneMethod, CloneStrategy, VolumeType
 
 
@@ -39,6 +40,7 @@ class CloneSpec:
     system_tags: tuple[str, ...] = ()
     user_tags: tuple[str, ...] = ()
     volumes: tuple[VolumeChoice, ...] = ()
+    guest: GuestWish = field(default_factory=GuestWish)
 
     def includes(self, volume_type: VolumeType, volume_uuid: str) -> bool:
         """The root volume always; data volumes with `full`, or as chosen one by one."""

@@ -106,7 +106,9 @@ def served(connection: Connection, machine_id: str) -> Served:
     ).all()
     return Served(
         storages=[StorageRef(s.uuid, StorageType(s.type), s.url) for s in storages if s.mine],
-        hosts=[HostRef(h.uuid, h.name, HypervisorType(h.type)) for h in hosts if h.mine],
+        hosts=[
+            HostRef(h.uuid, h.name, HypervisorType(h.type), h.libvirt_uri) for h in hosts if h.mine
+        ],
         elsewhere=[
             *(f"host {h.name}: another machine serves it, or none" for h in hosts if not h.mine),
             *(f"primary storage {s.name}: no host here sees it" for s in storages if not s.mine),

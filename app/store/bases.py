@@ -87,6 +87,7 @@ def host_of(connection: Connection, base_set_uuid: str) -> str:
 class BaseClaim:
     base_set_uuid: str
     vm_uuid: str
+    host_uuid: str
     fence: int
     owner: str
     with_data_volumes: bool
@@ -122,7 +123,7 @@ def claim(
                 "WHERE uuid = :uuid AND ((state = 'Wanted' "
                 "AND COALESCE(not_before <= clock_timestamp(), TRUE)) "
                 "OR (state = 'Making' AND lease_until <= clock_timestamp())) "
-                "RETURNING vm_instance_uuid, fence, with_data_volumes, attempts, lapses"
+                "RETURNING vm_instance_uuid, host_uuid, fence, with_data_volumes, attempts, lapses"
             ),
             {"uuid": base_set_uuid, "owner": owner, "lease_s": lease_s},
         ).one_or_none()
@@ -131,6 +132,7 @@ def claim(
     return BaseClaim(
         base_set_uuid,
         row.vm_instance_uuid,
+        row.host_uuid,
         row.fence,
         owner,
         row.with_data_volumes,
@@ -200,18 +202,25 @@ def _linked_bases(
 Signature = list[dict[str, Any]]
 
 
-def reuse(database: Database, claim: BaseClaim, signatures: dict[str, Signature]) -> bool:
-    """Where a Ready set of the source has exactly these files' signatures (by volume uuid), the
-    waiting jobs take that one and the claimed set goes. False if there is none."""
+def reuse(
+    database: Database,
+    claim: BaseClaim,
+    signatures: dict[str, Signature],
+    domain_digest: str | None,
+) -> bool:
+    """Where a Ready set of the source has exactly these files' signatures (by volume uuid) and is
+    of the same domain, the waiting jobs take that one and the claimed set goes. False if there is
+    none."""
     check_move(BaseSetState.MAKING, BaseSetState.DELETING)
 
     def work(connection: Connection) -> bool:
         candidates = connection.execute(
             text(
                 "SELECT uuid FROM base_sets WHERE vm_instance_uuid = :vm AND state = 'Ready' "
+                "AND domain_digest IS NOT DISTINCT FROM CAST(:digest AS varchar) "
                 "ORDER BY frozen_at DESC FOR SHARE"
             ),
-            {"vm": claim.vm_uuid},
+            {"vm": claim.vm_uuid, "digest": domain_digest},
         ).scalars()
         found = next(
             (uuid for uuid in candidates if _has_signatures(connection, uuid, signatures)), None
@@ -314,6 +323,15 @@ def _insert_base(
 
 
 @dataclass(frozen=True, slots=True)
+class MadeDomain:
+    """What the source's clones are defined from; all None where a domain needs nothing."""
+
+    xml: str | None = None
+    nvram: bytes | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class MadeBase:
     uuid: str
     volume_uuid: str
@@ -324,7 +342,12 @@ class MadeBase:
 
 
 def ready(
-    database: Database, claim: BaseClaim, made: Sequence[MadeBase], *, consistency: str
+    database: Database,
+    claim: BaseClaim,
+    made: Sequence[MadeBase],
+    domain: MadeDomain,
+    *,
+    consistency: str,
 ) -> None:
     """The set serves the jobs that wait for it from here on."""
     check_move(BaseSetState.MAKING, BaseSetState.READY)
@@ -356,11 +379,26 @@ def ready(
             BaseSetState.READY,
             "owner = NULL, lease_until = NULL, wait_reason = NULL, error = NULL, "
             "consistency = :consistency, frozen_at = clock_timestamp(), "
-            "last_used_at = clock_timestamp()",
+            "last_used_at = clock_timestamp(), domain_xml = :domain_xml, nvram = :nvram, "
+            "domain_digest = :digest",
             consistency=consistency,
+            domain_xml=domain.xml,
+            nvram=domain.nvram,
+            digest=domain.digest,
         )
 
     database.run(work)
+
+
+def domain_of(database: Database, base_set_uuid: str) -> MadeDomain | None:
+    """Of a Ready set, or one that is being handed over; None if it is gone."""
+    with database.single() as connection:
+        row = connection.execute(
+            select_columns(BaseSet.domain_xml, BaseSet.nvram, BaseSet.domain_digest).where(
+                col(BaseSet.uuid) == base_set_uuid
+            )
+        ).one_or_none()
+    return MadeDomain(*row) if row else None
 
 
 def retry_later(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 from sqlmodel import col
 
-from app.domain.plan import HypervisorType, StorageRef, StorageType
+from app.domain.plan import HostRef, HypervisorType, StorageRef, StorageType
 from app.store import capacity
 from app.store.models import Cluster, Host, PrimaryStorage
 from app.store.sql import select_columns
@@ -47,6 +47,26 @@ def beat(
             ),
             {"uuids": list(host_uuids), "machine_id": machine_id, "processes": processes},
         ).scalars()
+    )
+
+
+def ref(connection: Connection, host_uuid: str) -> HostRef:
+    row = connection.execute(
+        select_columns(Host.uuid, Host.name, Cluster.hypervisor_type, Host.libvirt_uri)
+        .join(Cluster, col(Cluster.uuid) == col(Host.cluster_uuid))
+        .where(col(Host.uuid) == host_uuid)
+    ).one()
+    return HostRef(row.uuid, row.name, HypervisorType(row.hypervisor_type), row.libvirt_uri)
+
+
+def report_foreign(connection: Connection, host_uuid: str, cpu: int, memory: int) -> None:
+    """What runs there and is not vmclone's."""
+    connection.execute(
+        text(
+            "UPDATE hosts SET foreign_cpu = :cpu, foreign_memory = :memory WHERE uuid = :uuid "
+            "AND (foreign_cpu, foreign_memory) IS DISTINCT FROM (:cpu, :memory)"
+        ),
+        {"uuid": host_uuid, "cpu": cpu, "memory": memory},
     )
 
 

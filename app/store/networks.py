@@ -24,6 +24,8 @@ class L3View:
     uuid: str
     name: str
     bridge: str | None
+    libvirt_network: str | None
+    dns: tuple[str, ...]
     allocator: IpAllocator
     free: deque[Free]
     asked: dict[int, Free]
@@ -67,8 +69,8 @@ def load_network(
 ) -> L3View:
     network = connection.execute(
         text(
-            "SELECT uuid, name, bridge, ip_allocator::text AS ip_allocator FROM l3_networks "
-            "WHERE uuid = :uuid"
+            "SELECT uuid, name, bridge, libvirt_network, dns, "
+            "ip_allocator::text AS ip_allocator FROM l3_networks WHERE uuid = :uuid"
         ),
         {"uuid": l3_uuid},
     ).one()
@@ -97,7 +99,16 @@ def load_network(
         free = _sample(connection, l3_uuid, ranges[0], need.number, reserved, rng)
     if len(free) < need.number:
         free = _search(connection, l3_uuid, ranges, allocator, need.number, reserved, rng)
-    return L3View(l3_uuid, network.name, network.bridge, allocator, deque(free), asked)
+    return L3View(
+        l3_uuid,
+        network.name,
+        network.bridge,
+        network.libvirt_network,
+        tuple(network.dns or ()),
+        allocator,
+        deque(free),
+        asked,
+    )
 
 
 def _sample(

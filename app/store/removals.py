@@ -182,7 +182,7 @@ def _plans(connection: Connection, vms: Sequence[Row[Any]], kind: JobKind) -> di
     nics: dict[str, list[NicPlan]] = defaultdict(list)
     for row in connection.execute(
         text(
-            "SELECT n.*, l.bridge, u.ip, u.netmask, u.gateway FROM vm_nics n "
+            "SELECT n.*, l.bridge, l.libvirt_network, u.ip, u.netmask, u.gateway FROM vm_nics n "
             "JOIN l3_networks l ON l.uuid = n.l3_network_uuid "
             "LEFT JOIN used_ips u ON u.vm_nic_uuid = n.uuid AND u.ip_version = 4 "
             "WHERE n.vm_instance_uuid = ANY(:uuids) ORDER BY n.device_id"
@@ -201,13 +201,16 @@ def _plans(connection: Connection, vms: Sequence[Row[Any]], kind: JobKind) -> di
                 ip=row.ip,
                 netmask=row.netmask,
                 gateway=row.gateway,
+                libvirt_network=row.libvirt_network,
             )
         )
     return {
         vm.uuid: plan_to_json(
             RemovalPlan(
                 vm_uuid=vm.uuid,
-                host=HostRef(vm.host_uuid, vm.host_name, HypervisorType(vm.hypervisor_type)),
+                host=HostRef(
+                    vm.host_uuid, vm.host_name, HypervisorType(vm.hypervisor_type), vm.libvirt_uri
+                ),
                 volumes=tuple(volumes[vm.uuid]),
                 nics=tuple(nics[vm.uuid]),
                 expunges=kind is JobKind.EXPUNGE,

@@ -3,10 +3,17 @@
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlmodel import col
 
-from app.domain.plan import BaseFile, HypervisorType, StorageRef, StorageType, VolumeType
+from app.domain.plan import (
+    BaseFile,
+    HypervisorType,
+    SourceRef,
+    StorageRef,
+    StorageType,
+    VolumeType,
+)
 from app.domain.spec import CloneSpec
 from app.store.models import (
     Base,
@@ -89,6 +96,21 @@ def load(connection: Connection, vm_uuid: str) -> SourceVm | None:
         nics=tuple(SourceNic(*nic) for nic in nics),
         cdroms=tuple((cdrom.iso_uuid, cdrom.iso_install_path) for cdrom in cdroms),
     )
+
+
+def ref(connection: Connection, vm_uuid: str) -> SourceRef:
+    """As a hypervisor looks for it."""
+    row = connection.execute(
+        text(
+            "SELECT v.uuid, v.name, v.architecture, ARRAY(SELECT install_path FROM volumes "
+            " WHERE vm_instance_uuid = v.uuid ORDER BY type <> 'Root', device_id) AS paths, "
+            "(SELECT count(*) FROM vm_nics WHERE vm_instance_uuid = v.uuid) AS nics, "
+            "(SELECT count(*) FROM vm_cdroms WHERE vm_instance_uuid = v.uuid) AS cdroms "
+            "FROM vm_instances v WHERE v.uuid = :uuid"
+        ),
+        {"uuid": vm_uuid},
+    ).one()
+    return SourceRef(row.uuid, row.name, row.architecture, tuple(row.paths), row.nics, row.cdroms)
 
 
 def row_to_clone(connection: Connection, vm_uuid: str) -> dict[str, Any]:

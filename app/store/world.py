@@ -99,7 +99,8 @@ def _candidates(
             "h.state = 'Enabled' AND c.state = 'Enabled' AS enabled, "
             "COALESCE(h.seen_at > clock_timestamp() - make_interval(secs => :seen_s), FALSE) "
             " AS connected, "
-            "k.available_cpu, k.available_memory, h.slots, "
+            "h.libvirt_uri, k.available_cpu - h.foreign_cpu AS available_cpu, "
+            "k.available_memory - h.foreign_memory AS available_memory, h.slots, "
             "COALESCE(h.machine_id, h.uuid) AS machine, h.processes, "
             "(SELECT count(*) FROM vm_instances v WHERE v.host_uuid = h.uuid) AS vm_count, "
             "ARRAY(SELECT a.primary_storage_uuid FROM cluster_primary_storages a "
@@ -140,6 +141,7 @@ def _candidates(
             ),
             copies=_copies_of(machines, row, set_limits, under_way, defaults),
             vm_count=row.vm_count,
+            libvirt_uri=row.libvirt_uri,
             storage_uuids=frozenset(row.storages),
             l3_network_uuids=frozenset(row.l3s),
         )

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from app.domain.errors import VmStartFailed
-from app.domain.plan import ClonePlan, NicPlan
-from workers.hypervisors.base import Domain
+from app.domain.plan import ClonePlan, NicPlan, SourceRef, SourceVolume
+from workers.hypervisors.base import Domain, DomainTemplate, SourceLook
 
 
 @dataclass
@@ -21,6 +21,15 @@ class FakeHypervisor:
         self.calls.append(name)
         self.before(name)
 
+    def facts(self) -> None:
+        """What the inventory says."""
+
+    def look_at(self, source: SourceRef) -> SourceLook:
+        return SourceLook(running=False)
+
+    def template(self, look: SourceLook, bases: Sequence[tuple[SourceVolume, str]]) -> None:
+        """A domain of this kind is made of nothing."""
+
     def attach_nics(self, plan: ClonePlan) -> None:
         self._called("attach_nics")
         self.nics |= {nic.uuid for nic in plan.nics}
@@ -29,7 +38,7 @@ class FakeHypervisor:
         self._called("detach_nics")
         self.nics -= {nic.uuid for nic in nics}
 
-    def define(self, plan: ClonePlan) -> None:
+    def define(self, plan: ClonePlan, template: DomainTemplate | None) -> None:
         self._called("define")
         self.domains.setdefault(plan.vm_uuid, False)
 

@@ -22,6 +22,7 @@ class FakeStorage:
 
     volumes: dict[str, VolumePlan] = field(default_factory=dict)
     bases: dict[str, BaseFile] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)  # the small ones, by path
     version: int = 1  # of the source's files: raise it to change them
     calls: list[str] = field(default_factory=list)
     before: Callable[[str], None] = lambda _: None
@@ -74,6 +75,14 @@ class FakeStorage:
     def delete_volume(self, volume: VolumePlan | VolumeFile) -> None:
         self._called("delete_volume")
         self.volumes.pop(volume.uuid, None)
+
+    def put(self, path: str, content: bytes, *, part_of: str) -> None:
+        self._called("put")
+        self.files[path] = content
+
+    def drop(self, path: str) -> None:
+        self._called("drop")
+        self.files.pop(path, None)
 
     def delete_base(self, base: BaseFile) -> None:
         self._called("delete_base")

@@ -1,20 +1,26 @@
-"""What the engine asks of a host's hypervisor. A driver is one file that fulfils `Hypervisor`.
+"""What the engine asks of a host's hypervisor. A driver fulfils `Hypervisor`.
 
-Drivers raise `app.domain.errors` only: HostDisconnected, VmStartFailed, OperationFailed. Each call
-may be repeated and leads to the same state; everything is named by the VM's uuid.
+Drivers raise `app.domain.errors` only: HostDisconnected and DomainBusy, which are retried,
+VmStartFailed, NetworkMissing, ForeignDomain, SourceNotCloneable, OperationFailed. Each call may be
+repeated and leads to the same state; everything is named by the VM's uuid.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.domain.plan import ClonePlan, NicPlan
+from app.domain.plan import ClonePlan, NicPlan, SourceRef, SourceVolume
 
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
+    """What the host has, and what of it runs there and is not vmclone's."""
+
     cpu_num: int
     memory_bytes: int
+    foreign_cpu: int = 0
+    foreign_memory: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +29,50 @@ class Domain:
     running: bool
 
 
+@dataclass(frozen=True, slots=True)
+class SourceLook:
+    """A source VM as its host has it now."""
+
+    running: bool
+    xml: str | None = None  # of its inactive domain; None where it has none, as on a simulated host
+    nvram: bytes | None = None  # the firmware's variables
+
+    @property
+    def digest(self) -> str | None:
+        """Equal as long as the machine is the same."""
+        if self.xml is None:
+            return None
+        return hashlib.sha256(self.xml.encode() + (self.nvram or b"")).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class DomainTemplate:
+    """What a source's clones are defined from, of the moment of its base set."""
+
+    xml: str
+    nvram: bytes | None = None  # the firmware's variables
+
+
 class Hypervisor(Protocol):
+    def facts(self) -> HostFacts | None:
+        """None where the host has what the inventory says. Raises HostDisconnected."""
+
+    def look_at(self, source: SourceRef) -> SourceLook: ...
+
+    def template(
+        self, look: SourceLook, bases: Sequence[tuple[SourceVolume, str]]
+    ) -> DomainTemplate | None:
+        """What its clones are defined from, given the base's uuid of each volume that is cloned;
+        None where a domain needs no template. Raises SourceNotCloneable."""
+
     def attach_nics(self, plan: ClonePlan) -> None:
-        """Prepare what the host's network needs for the plan's NICs."""
+        """Prepare what the host's network needs for the plan's NICs. Raises NetworkMissing."""
 
     def detach_nics(self, nics: Sequence[NicPlan]) -> None:
         """Take `attach_nics` back; absent counts as done."""
 
-    def define(self, plan: ClonePlan) -> None:
-        """Make the domain known, stopped."""
+    def define(self, plan: ClonePlan, template: DomainTemplate | None) -> None:
+        """Make the domain known, stopped, with a firmware state of its own."""
 
     def undefine(self, vm_uuid: str) -> None:
         """Forget the domain and all state the hypervisor keeps for it; absent counts as done."""

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from app.domain.errors import OperationFailed, VmStartFailed
-from app.domain.plan import ClonePlan, HostRef, NicPlan
+from app.domain.plan import ClonePlan, HostRef, NicPlan, SourceRef, SourceVolume
 from app.settings import Settings
-from workers.hypervisors.base import Domain
+from workers.hypervisors.base import Domain, DomainTemplate, SourceLook
 from workers.simulation import simulate
 from workers.state_files import StateFiles
 
@@ -18,6 +18,15 @@ class SimulatorHypervisor:
         self._defined = StateFiles(folder / "defined")
         self._running = StateFiles(folder / "running")
 
+    def facts(self) -> None:
+        """What the inventory says."""
+
+    def look_at(self, source: SourceRef) -> SourceLook:  # noqa: ARG002
+        return SourceLook(running=False)
+
+    def template(self, look: SourceLook, bases: Sequence[tuple[SourceVolume, str]]) -> None:
+        """A domain of this kind is made of nothing."""
+
     def attach_nics(self, plan: ClonePlan) -> None:
         simulate("attach_nics", self._settings)
         for nic in plan.nics:
@@ -28,7 +37,7 @@ class SimulatorHypervisor:
         for nic in nics:
             self._nics.remove(nic.uuid)
 
-    def define(self, plan: ClonePlan) -> None:
+    def define(self, plan: ClonePlan, template: DomainTemplate | None) -> None:  # noqa: ARG002
         simulate("define", self._settings)
         self._defined.add(plan.vm_uuid)
 

@@ -18,7 +18,7 @@ class DefineVm(Step):
     name = StepName.DEFINE_VM
 
     def do(self, plan: ClonePlan, ctx: StepContext) -> StepResult:
-        ctx.hypervisor.define(plan)
+        ctx.hypervisor.define(plan, ctx.template)
         return StepResult()
 
     def undo(self, plan: ClonePlan, ctx: StepContext) -> None:

@@ -127,6 +127,13 @@ class Storage(Protocol):
         A missing marker is StorageUnavailable, never "absent".
         """
 
+    def put(self, path: str, content: bytes, *, part_of: str) -> None:
+        """Leave the small file `path` with `content`; `part_of` is the uuid that names its part
+        file meanwhile."""
+
+    def drop(self, path: str) -> None:
+        """Remove what `put` left; absent counts as done."""
+
     def delete_base(self, base: BaseFile) -> None:
         """Remove the base's file and part files; absent counts as done."""
 

@@ -131,6 +131,21 @@ class LocalStorage:
             opened.remove(final)
             opened.remove_folder(os.path.dirname(final))
 
+    def put(self, path: str, content: bytes, *, part_of: str) -> None:
+        with self._opened(f"writing {path}") as opened:
+            final = opened.relative(path)
+            if opened.exists(final):
+                opened.settle(final)
+                return
+            with _part(opened, part_of) as (part, target):
+                os.pwrite(target, content, 0)
+                os.fdatasync(target)
+                opened.publish(part, final)
+
+    def drop(self, path: str) -> None:
+        with self._opened(f"removing {path}") as opened:
+            opened.remove(opened.relative(path))
+
     def delete_base(self, base: BaseFile) -> None:
         with self._opened(f"deleting base {base.uuid}") as opened:
             opened.remove(_part_name(base.uuid))

@@ -76,6 +76,12 @@ class SimulatorStorage:
         simulate("delete_volume", self._settings)
         self._volumes.remove(volume.uuid)
 
+    def put(self, path: str, content: bytes, *, part_of: str) -> None:
+        """No guest reads it."""
+
+    def drop(self, path: str) -> None:
+        """Nothing was put there."""
+
     def delete_base(self, base: BaseFile) -> None:
         simulate("delete_base", self._settings)
         self._bases.remove(base.uuid)

@@ -99,6 +99,7 @@ def _networks(
             description=row.description,
             zone=zones[row.zone_uuid],
             bridge=row.bridge,
+            libvirt_network=row.libvirt_network,
             dns=tuple(row.dns or ()),
             ip_allocator=row.ip_allocator,
             clusters=tuple(attached[row.uuid]),

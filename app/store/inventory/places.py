@@ -136,6 +136,7 @@ def write_networks(connection: Connection, inventory: Inventory) -> None:
                 "description": network.description,
                 "zone_uuid": network.zone.uuid,
                 "bridge": network.bridge,
+                "libvirt_network": network.libvirt_network,
                 "dns": list(network.dns) or None,
                 "ip_allocator": network.ip_allocator,
             }

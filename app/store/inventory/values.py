@@ -77,6 +77,7 @@ class Network:
     description: str | None
     zone: Zone
     bridge: str | None
+    libvirt_network: str | None
     dns: tuple[str, ...]
     ip_allocator: IpAllocator
     clusters: tuple[Cluster, ...]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from app.domain.plan import VolumeFormat
@@ -45,6 +45,10 @@ class BaseSet(SQLModel, table=True):
     attempts: int = 0
     lapses: int = 0
     wait_reason: WaitReason | None = enum_of(WaitReason, "wait_reason", nullable=True)
+    # KVM: what the source's clones are defined from, of the moment of the set.
+    domain_xml: str | None = None
+    nvram: bytes | None = Field(default=None, sa_type=LargeBinary)
+    domain_digest: str | None = None  # of the source's domain: another one asks for another set
     consistency: str | None = None  # application, filesystem, crash or offline
     error: dict[str, Any] | None = json_value()
     created_at: Moment = moment(nullable=False)

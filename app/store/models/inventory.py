@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint
+from sqlalchemy import BigInteger, CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from app.domain.plan import HypervisorType, StorageType
@@ -75,6 +75,11 @@ class Host(SQLModel, table=True):
     slots: int | None = None  # open items at once; None: the setting
     processes: int | None = None  # of its worker: how many clones it really makes at once
     machine_id: str | None = None  # of the one machine that may serve this host
+    # What runs there and is not vmclone's, as its worker saw it last.
+    foreign_cpu: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    foreign_memory: int = Field(
+        default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")}
+    )
     seen_at: Moment = moment()
     created_at: Moment = moment(nullable=False)
     last_op_at: Moment = moment(nullable=False)
@@ -158,6 +163,7 @@ class L3Network(SQLModel, table=True):
     description: str | None = None
     zone_uuid: str = reference("zones.uuid", index=True)
     bridge: str | None = None
+    libvirt_network: str | None = None  # by name, on the hosts; instead of a bridge
     dns: list[str] | None = json_value()
     ip_allocator: IpAllocator = enum_of(IpAllocator, "ip_allocator", default=IpAllocator.RANDOM)
     state: ResourceState = _state()

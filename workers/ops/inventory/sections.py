@@ -154,6 +154,11 @@ def read_network(fields: Fields, shelves: Shelves) -> Network | None:
     zone = shelves.zones.required(fields, "zone")
     description = fields.optional("description", scalars.text, None)
     bridge = fields.optional("bridge", scalars.name, None)
+    libvirt_network = fields.optional("libvirtNetwork", scalars.name, None)
+    if bridge and libvirt_network:
+        fields.problem(
+            fields.place_of("libvirtNetwork"), "a network is a `bridge` or a `libvirtNetwork`"
+        )
     dns = tuple(address for _, address in fields.texts("dns", scalars.ip))
     allocator = _ALLOCATORS[fields.optional("ipAllocator", scalars.one_of(_ALLOCATORS), "Random")]
     named = fields.node_of("clusters") is not None
@@ -177,6 +182,7 @@ def read_network(fields: Fields, shelves: Shelves) -> Network | None:
         description=description,
         zone=zone,
         bridge=bridge,
+        libvirt_network=libvirt_network,
         dns=dns,
         ip_allocator=allocator,
         clusters=tuple(clusters),

@@ -190,11 +190,10 @@ def test_what_has_no_effect_is_listed_by_name() -> None:
     assert request.ignored == (
         "vmNicParams",
         "diskAOs",
-        "vmCustomSpecification",
         "resetTpm",
-        "systemTags[hostname]",
         "systemTags[qemuga]",
     )
+    assert request.guest_fields == ("systemTags[hostname]", "vmCustomSpecification")
 
 
 def test_what_is_empty_is_not_listed() -> None:

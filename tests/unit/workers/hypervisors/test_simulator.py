@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.errors import NotImplementedHere, OperationFailed, VmStartFailed
+from app.domain.errors import OperationFailed, VmStartFailed
 from app.domain.plan import (
     BaseFile,
     CloneMethod,
@@ -71,9 +71,9 @@ def test_a_domain_goes_through_its_life(tmp_path: Path, plan: ClonePlan) -> None
     seen: list[bool | None] = []
     calls: tuple[Callable[[], None], ...] = (
         lambda: open_again(home).attach_nics(plan),
-        lambda: open_again(home).define(plan),
+        lambda: open_again(home).define(plan, None),
         lambda: open_again(home).start(plan.vm_uuid),
-        lambda: open_again(home).define(plan),  # again, after a crash: it stays running
+        lambda: open_again(home).define(plan, None),  # again, after a crash: it stays running
         lambda: open_again(home).destroy(plan.vm_uuid),
         lambda: open_again(home).undefine(plan.vm_uuid),
         lambda: open_again(home).detach_nics(plan.nics),
@@ -94,7 +94,7 @@ def test_an_undefined_domain_does_not_start(tmp_path: Path, plan: ClonePlan) -> 
 
 def test_a_running_domain_is_not_forgotten(tmp_path: Path, plan: ClonePlan) -> None:
     host = open_again(tmp_path / "home")
-    host.define(plan)
+    host.define(plan, None)
     host.start(plan.vm_uuid)
     with pytest.raises(OperationFailed, match="destroy it first"):
         host.undefine(plan.vm_uuid)
@@ -107,9 +107,3 @@ def test_undo_of_what_never_was_is_done(tmp_path: Path, plan: ClonePlan) -> None
     host.undefine(plan.vm_uuid)
     host.detach_nics(plan.nics)
     assert left_over(tmp_path / "home") == set()
-
-
-def test_kvm_is_refused_by_name(tmp_path: Path) -> None:
-    host = HostRef(new_uuid(), "host-2", HypervisorType.KVM)
-    with pytest.raises(NotImplementedHere, match="host-2"):
-        open_hypervisor(host, Settings(home=tmp_path))

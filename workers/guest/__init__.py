@@ -1,0 +1,1 @@
+"""What a guest reads at its first boot to become itself."""

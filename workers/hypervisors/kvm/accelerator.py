@@ -1,0 +1,57 @@
+"""Which domain type a host can run: probed by booting, because a /dev/kvm that exists may boot
+nothing."""
+
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from functools import lru_cache
+
+KVM, TCG = "kvm", "qemu"  # libvirt's domain types
+PROBE_LIMIT_S = 5.0
+_EXITED = 33  # of QEMU's isa-debug-exit: twice what was written, and one
+# mov dx, 0xf4; mov al, 0x10; out dx, al; hlt
+_BOOT_SECTOR = bytes((0xBA, 0xF4, 0x00, 0xB0, 0x10, 0xEE, 0xF4)).ljust(510, b"\0") + b"\x55\xaa"
+
+
+@lru_cache(maxsize=1)
+def domain_type() -> str:
+    return KVM if boots_with_kvm() else TCG
+
+
+def boots_with_kvm() -> bool:
+    """True where a guest of this machine's architecture gets as far as its boot sector under KVM
+    with the host's CPU, in seconds: software that stands for KVM aborts there, or takes longer."""
+    machine = platform.machine()
+    emulator = shutil.which(f"qemu-system-{machine}") or shutil.which("qemu-kvm")
+    if emulator is None or not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return False
+    if machine != "x86_64":
+        return _starts(emulator)
+    with tempfile.NamedTemporaryFile(suffix=".raw") as image:
+        image.write(_BOOT_SECTOR)
+        image.flush()
+        port = "isa-debug-exit,iobase=0xf4,iosize=1"
+        drive = f"file={image.name},format=raw,if=ide,snapshot=on"
+        command = [emulator, "-nodefaults", "-device", port, "-drive", drive]
+        return _status(command) == _EXITED
+
+
+def _starts(emulator: str) -> bool:
+    """Elsewhere no boot sector is known: a CPU is made and QEMU quits."""
+    return _status([emulator, "-machine", "virt", "-monitor", "stdio", "-S"], b"quit\n") == 0
+
+
+def _status(command: list[str], said: bytes = b"") -> int | None:
+    options = ["-accel", "kvm", "-cpu", "host", "-m", "32", "-display", "none"]
+    try:
+        return subprocess.run(
+            [*command, *options],
+            input=said,
+            check=False,
+            capture_output=True,
+            timeout=PROBE_LIMIT_S,
+        ).returncode
+    except (subprocess.TimeoutExpired, OSError):
+        return None

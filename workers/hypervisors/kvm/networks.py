@@ -1,0 +1,79 @@
+"""What the host's networks need for a clone's NICs: a bridge that is there, or on a libvirt network
+an entry that gives the guest its address by DHCP."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import libvirt
+from lxml import etree
+
+from app.domain.errors import NetworkMissing
+from app.domain.plan import ClonePlan, NicPlan
+from workers.hypervisors.kvm.connection import Connection
+from workers.hypervisors.kvm.faults import is_gone
+
+_NOW_AND_LATER = libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE | libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG
+
+
+class Networks:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def prepare(self, plan: ClonePlan) -> None:
+        """Raises NetworkMissing."""
+        for nic in plan.nics:
+            if nic.libvirt_network:
+                self._add_address(nic)
+            elif not nic.bridge or not Path(f"/sys/class/net/{nic.bridge}/bridge").is_dir():
+                raise NetworkMissing(
+                    f"host {plan.host.name} has no bridge {nic.bridge or '(none is declared)'} for "
+                    f"l3Network[uuid:{nic.l3_network_uuid}]; make it there, or correct `bridge` in "
+                    "the inventory"
+                )
+
+    def forget(self, nics: Sequence[NicPlan]) -> None:
+        for nic in nics:
+            if nic.libvirt_network:
+                self._remove_address(nic)
+
+    def _add_address(self, nic: NicPlan) -> None:
+        self._remove_address(nic)  # of an earlier run: added twice, libvirt refuses
+        with self._connection.opened(f"giving {nic.mac} its address") as libvirtd:
+            network = _network(libvirtd, nic)
+            if network is None or not network.isActive():
+                raise NetworkMissing(
+                    f"libvirt network {nic.libvirt_network} does not run on this host; start it, "
+                    "or correct `libvirtNetwork` in the inventory"
+                )
+            if _has_dhcp(network):
+                _update(network, libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, nic)
+
+    def _remove_address(self, nic: NicPlan) -> None:
+        with self._connection.opened(f"taking back the address of {nic.mac}") as libvirtd:
+            network = _network(libvirtd, nic)
+            if network is not None and network.isActive() and nic.mac in network.XMLDesc():
+                _update(network, libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE, nic)
+
+
+def _network(libvirtd: libvirt.virConnect, nic: NicPlan) -> libvirt.virNetwork | None:
+    try:
+        return libvirtd.networkLookupByName(nic.libvirt_network)
+    except libvirt.libvirtError as error:
+        if is_gone(error):
+            return None
+        raise
+
+
+def _has_dhcp(network: libvirt.virNetwork) -> bool:
+    return etree.fromstring(network.XMLDesc().encode()).find("ip/dhcp") is not None
+
+
+def _update(network: libvirt.virNetwork, command: int, nic: NicPlan) -> None:
+    host = etree.Element("host", {"mac": nic.mac, "ip": nic.ip or ""})
+    network.update(
+        command,
+        libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST,
+        -1,
+        etree.tostring(host, encoding="unicode"),
+        _NOW_AND_LATER,
+    )
