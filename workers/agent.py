@@ -20,7 +20,7 @@ from pathlib import Path
 import redis
 
 from app.domain.errors import CloneError
-from app.domain.plan import HypervisorType
+from app.domain.plan import HostRef, HypervisorType
 from app.endpoints import broker_url, database_url
 from app.queue import CONTROL_QUEUE, CONTROL_SEEN_KEY, Publisher, TaskName, host_queue, make_celery
 from app.settings import Settings
@@ -29,12 +29,15 @@ from app.store.hosts import DeclaredHost, SeenStorage, StorageReport
 from app.store.session import Database
 from app.supervisor import Child, Supervisor
 from workers import stale_locks
+from workers.hypervisors import open_hypervisor
+from workers.hypervisors.base import Hypervisor
 from workers.storage import open_storage
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.5
 STORAGE_INTERVAL_S = 3.0
+HYPERVISOR_LIMIT_S = 15.0  # for a look at all of them
 QUEUE_INTERVAL_S = 5.0
 LOCKS_INTERVAL_S = 10.0
 FRESH_S = 15.0  # for so long after a change our Celery worker may still be starting
@@ -66,12 +69,16 @@ class Agent:
         self._publisher = Publisher(self._celery)
         self._redis = redis.Redis.from_url(broker_url(settings), socket_timeout=2)
         self._machine_id = machine_id()
-        self._name = f"hosts-{self._machine_id[:12]}@{socket.gethostname()}"
+        # Workers for different hosts may share a machine, and each is told its own queues.
+        serves = ",".join(sorted(self._host_names)).encode()
+        self._id = hashlib.sha256(self._machine_id.encode() + serves).hexdigest()[:12]
+        self._name = f"hosts-{self._id}@{socket.gethostname()}"
         self._served: frozenset[str] = frozenset()
         self._told_queues_at_s = 0.0
         self._tidied_at_s = 0.0
         self._changed_at_s = time.monotonic()
         self._storages = StorageWatch(settings, self._database)
+        self._hypervisors = HypervisorWatch(settings, self._database)
 
     def run(self) -> int:
         children = []
@@ -81,7 +88,7 @@ class Agent:
             children.append(Child("webhooks", [*_worker_command(), "--webhooks"]))
         if self._serve_hosts:
             # A queue of its own keeps a worker without any host yet waiting on something.
-            queue = f"agent.{self._machine_id}"
+            queue = f"agent.{self._id}"
             children.append(self._child(self._name, [queue], self._processes))
         with closing(self._database):
             return Supervisor(children, grace_s=STOP_GRACE_S, together=True).run(
@@ -103,12 +110,16 @@ class Agent:
 
     def _beat_hosts(self) -> None:
         with self._database.single() as connection:
-            wanted = [h.uuid for h in hosts.declared(connection) if self._is_mine(h)]
+            mine = [h for h in hosts.declared(connection) if self._is_mine(h)]
+            away = self._hypervisors.away
+            wanted = [h.uuid for h in mine if h.uuid not in away]
             served = frozenset(hosts.beat(connection, wanted, self._machine_id, self._processes))
         for refused in set(wanted) - served - self._served:
             log.warning("another machine serves this host", extra={"host": refused})
-        self._consume_from(served)
+        # What is under way on a host whose hypervisor is away goes on trying.
+        self._consume_from(served | (away & self._served))
         self._storages.look(sorted(served))
+        self._hypervisors.look([h.ref for h in mine])
 
     def _remove_stale_locks(self) -> None:
         now_s = time.monotonic()
@@ -201,6 +212,57 @@ class StorageWatch:
             facts.reflink,
         )
         self._database.run(lambda connection: hosts.report_storage(connection, report))
+
+
+class HypervisorWatch:
+    """Asks the KVM hosts' hypervisors what they run, in a thread of its own: one that hangs must
+    not silence the other hosts. A host whose hypervisor does not answer is `away`, and gets no
+    grants."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+        self._thread: threading.Thread | None = None
+        self._looked_at_s = 0.0
+        self._known: dict[str, Hypervisor] = {}
+        self.away: frozenset[str] = frozenset()
+
+    def look(self, mine: Sequence[HostRef]) -> None:
+        """Start a look, if none is under way and one is due."""
+        kvm = [host for host in mine if host.hypervisor_type is HypervisorType.KVM]
+        now_s = time.monotonic()
+        if self._thread is not None and self._thread.is_alive():
+            if now_s - self._looked_at_s > HYPERVISOR_LIMIT_S:
+                self.away = frozenset(host.uuid for host in kvm)
+            return
+        if not kvm or now_s - self._looked_at_s < STORAGE_INTERVAL_S:
+            return
+        self._looked_at_s = now_s
+        self._thread = threading.Thread(
+            target=self._look_at, args=(kvm,), name="hypervisors", daemon=True
+        )
+        self._thread.start()
+
+    def _look_at(self, kvm: Sequence[HostRef]) -> None:
+        away = set()
+        for host in kvm:
+            try:
+                self._report(host)
+            except CloneError as error:
+                if host.uuid not in self.away:
+                    log.warning("hypervisor is away: %s", error.details, extra={"host": host.name})
+                away.add(host.uuid)
+            except Exception:
+                log.exception("hypervisor report failed", extra={"host": host.name})
+        self.away = frozenset(away)
+
+    def _report(self, host: HostRef) -> None:
+        if host.uuid not in self._known:
+            self._known[host.uuid] = open_hypervisor(host, self._settings)
+        facts = self._known[host.uuid].facts()
+        if facts is not None:
+            with self._database.single() as connection:
+                hosts.report_foreign(connection, host.uuid, facts.foreign)
 
 
 def machine_id() -> str:

@@ -66,6 +66,16 @@ class SourceVolume:
 
 
 @dataclass(frozen=True, slots=True)
+class RunningDomain:
+    """A domain that somebody else runs on a host, and what it takes there."""
+
+    uuid: str
+    name: str
+    cpu: int
+    memory: int  # bytes
+
+
+@dataclass(frozen=True, slots=True)
 class SourceRef:
     """A VM to be cloned, as the inventory knows it."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 from sqlmodel import col
 
-from app.domain.plan import HostRef, HypervisorType, StorageRef, StorageType
+from app.domain.plan import HostRef, HypervisorType, RunningDomain, StorageRef, StorageType
 from app.store import capacity
 from app.store.models import Cluster, Host, PrimaryStorage
 from app.store.sql import select_columns
@@ -21,12 +21,22 @@ class DeclaredHost:
     management_ip: str
     hypervisor_type: HypervisorType
     machine_id: str | None
+    libvirt_uri: str | None
+
+    @property
+    def ref(self) -> HostRef:
+        return HostRef(self.uuid, self.name, self.hypervisor_type, self.libvirt_uri)
 
 
 def declared(connection: Connection) -> list[DeclaredHost]:
     rows = connection.execute(
         select_columns(
-            Host.uuid, Host.name, Host.management_ip, Cluster.hypervisor_type, Host.machine_id
+            Host.uuid,
+            Host.name,
+            Host.management_ip,
+            Cluster.hypervisor_type,
+            Host.machine_id,
+            Host.libvirt_uri,
         ).join(Cluster, col(Cluster.uuid) == col(Host.cluster_uuid))
     ).all()
     return [DeclaredHost(*row) for row in rows]
@@ -59,14 +69,35 @@ def ref(connection: Connection, host_uuid: str) -> HostRef:
     return HostRef(row.uuid, row.name, HypervisorType(row.hypervisor_type), row.libvirt_uri)
 
 
-def report_foreign(connection: Connection, host_uuid: str, cpu: int, memory: int) -> None:
-    """What runs there and is not vmclone's."""
+def report_foreign(
+    connection: Connection, host_uuid: str, running: Sequence[RunningDomain]
+) -> None:
+    """What runs there and is not vmclone's. VMs that the inventory knows hold their part of the
+    host by reservations already."""
+    known = connection.execute(
+        text(
+            "SELECT uuid, name FROM vm_instances WHERE uuid = ANY(:uuids) "
+            "OR (origin = 'adopted' AND name = ANY(:names) "
+            " AND COALESCE(host_uuid, last_host_uuid) = :host)"
+        ),
+        {
+            "uuids": [domain.uuid for domain in running],
+            "names": [domain.name for domain in running],
+            "host": host_uuid,
+        },
+    ).all()
+    uuids, names = {row.uuid for row in known}, {row.name for row in known}
+    foreign = [d for d in running if d.uuid not in uuids and d.name not in names]
     connection.execute(
         text(
             "UPDATE hosts SET foreign_cpu = :cpu, foreign_memory = :memory WHERE uuid = :uuid "
             "AND (foreign_cpu, foreign_memory) IS DISTINCT FROM (:cpu, :memory)"
         ),
-        {"uuid": host_uuid, "cpu": cpu, "memory": memory},
+        {
+            "uuid": host_uuid,
+            "cpu": sum(domain.cpu for domain in foreign),
+            "memory": sum(domain.memory for domain in foreign),
+        },
     )
 
 

@@ -10,17 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from app.domain.plan import ClonePlan, NicPlan, SourceRef, SourceVolume
+from app.domain.plan import ClonePlan, NicPlan, RunningDomain, SourceRef, SourceVolume
 
 
 @dataclass(frozen=True, slots=True)
 class HostFacts:
-    """What the host has, and what of it runs there and is not vmclone's."""
+    """What the host has, and what runs there and is not vmclone's."""
 
     cpu_num: int
     memory_bytes: int
-    foreign_cpu: int = 0
-    foreign_memory: int = 0
+    foreign: tuple[RunningDomain, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

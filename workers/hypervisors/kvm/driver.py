@@ -15,7 +15,7 @@ from app.domain.errors import (
     SourceNotCloneable,
     VmStartFailed,
 )
-from app.domain.plan import ClonePlan, HostRef, NicPlan, SourceRef, SourceVolume
+from app.domain.plan import ClonePlan, HostRef, NicPlan, RunningDomain, SourceRef, SourceVolume
 from workers.guest.labels import is_seed
 from workers.hypervisors.base import (
     Domain,
@@ -51,13 +51,8 @@ class KvmHypervisor:
         with self._opened("looking at the host") as libvirtd:
             _, memory_mib, cpus, *_ = libvirtd.getInfo()
             running = libvirtd.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
-            foreign = [domain.info() for domain in running if _vm_of(domain) is None]
-        return HostFacts(
-            cpu_num=cpus,
-            memory_bytes=memory_mib << 20,
-            foreign_cpu=sum(info[3] for info in foreign),
-            foreign_memory=sum(info[1] << 10 for info in foreign),
-        )
+            foreign = tuple(_running(domain) for domain in running if _vm_of(domain) is None)
+        return HostFacts(cpus, memory_mib << 20, foreign)
 
     def look_at(self, source: SourceRef) -> SourceLook:
         with self._opened(f"looking at {source.name}") as libvirtd:
@@ -199,6 +194,12 @@ def _found(lookup: Callable[[str], libvirt.virDomain], key: str) -> libvirt.virD
         if is_gone(error):
             return None
         raise
+
+
+def _running(domain: libvirt.virDomain) -> RunningDomain:
+    _, memory_kib, _, cpus, _ = domain.info()
+    uuid = domain.UUIDString().replace("-", "")
+    return RunningDomain(uuid, domain.name(), cpus, memory_kib << 10)
 
 
 def _vm_of(domain: libvirt.virDomain) -> str | None:
