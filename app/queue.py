@@ -13,6 +13,7 @@ from celery import Celery
 from kombu import Queue
 
 CONTROL_QUEUE = "clone"
+_HOST_QUEUE = "host."
 CONTROL_SEEN_KEY = "vmclone:control:seen"  # set while a control worker is alive
 
 
@@ -28,7 +29,11 @@ class TaskName(StrEnum):
 
 
 def host_queue(host_uuid: str) -> str:
-    return f"host.{host_uuid}"
+    return f"{_HOST_QUEUE}{host_uuid}"
+
+
+def host_of(queue: str) -> str:
+    return queue.removeprefix(_HOST_QUEUE)
 
 
 def make_celery(broker_url: str) -> Celery:

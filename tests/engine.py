@@ -10,18 +10,18 @@ from typing import Any
 from sqlalchemy import text
 
 from app.domain.plan import HostRef, StorageRef
-from app.queue import CONTROL_QUEUE, TaskName, host_queue
+from app.queue import CONTROL_QUEUE, TaskName, host_of, host_queue
 from app.settings import Settings
 from app.store.session import Database
 from tests.fakes.hypervisor import FakeHypervisor
 from tests.fakes.storage import FakeStorage
+from workers import line
 from workers.base_maker import prepare_base, remove_base
 from workers.context import WorkerContext
 from workers.finish import finish_job
 from workers.hypervisors.base import Hypervisor
 from workers.lease import Heart
 from workers.recheck import recheck
-from workers.runner import run_items
 from workers.scheduler import Scheduler
 from workers.start import start_job
 from workers.storage.base import Storage
@@ -103,7 +103,7 @@ class Engine:
         )
 
     def run(self, message: Message) -> None:
-        task, args, _ = message
+        task, args, queue = message
         bodies: dict[TaskName, Callable[..., Any]] = {
             TaskName.START: lambda uuid: start_job(uuid, self.worker),
             TaskName.SCHEDULE: lambda: Scheduler(
@@ -116,7 +116,7 @@ class Engine:
             TaskName.FINISH: lambda uuid: finish_job(uuid, self.worker),
             TaskName.PREPARE_BASE: lambda uuid: prepare_base(uuid, self.worker),
             TaskName.REMOVE_BASE: lambda uuid: remove_base(uuid, self.worker),
-            TaskName.CLONE_VM: lambda uuid: run_items(uuid, self.worker),
+            TaskName.CLONE_VM: lambda uuid: line.work(host_of(queue), uuid, self.worker),
             TaskName.RECHECK: lambda uuid: recheck(uuid, self.worker),
         }
         bodies[task](*args)

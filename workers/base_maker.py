@@ -42,11 +42,12 @@ def prepare_base(base_set_uuid: str, worker: WorkerContext) -> None:
             worker.database, base_set_uuid, owner=worker.name, lease_s=worker.settings.lease_s
         ),
         beat=lambda claim, _: bases.beat(worker.beats, claim, lease_s=worker.settings.lease_s),
+        hand_back=lambda claim: bases.hand_back(worker.database, claim),
     )
     with held as mine:
         if mine is not None:
-            _make_or_fail(*mine, worker)
-            worker.wake_scheduler()
+            _make_or_fail(mine.claim, mine.lease, worker)
+    worker.wake_scheduler()
 
 
 def remove_base(base_set_uuid: str, worker: WorkerContext) -> None:

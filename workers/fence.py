@@ -17,6 +17,7 @@ import secrets
 import select
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,6 +27,7 @@ from typing import Any
 from app.store.leases import LeaseLost
 
 KILL_WAIT_S = 10.0
+PATIENCE_S = 0.2  # before a holder is killed
 PROCESS_FILES = "*.process"
 
 
@@ -46,12 +48,8 @@ class HostLock:
 
     def try_acquire(self) -> bool:
         """False while somebody else holds it."""
-        own = _own_file(self._folder, os.getpid())
-        own.write(self._note)
         while True:
-            with suppress(FileExistsError):
-                os.link(own.path, self._path)
-                self._descriptor = os.dup(own.descriptor)
+            if self._name_own_file():
                 return True
             try:
                 descriptor = os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
@@ -66,14 +64,42 @@ class HostLock:
                 return True
             os.close(descriptor)
 
+    def _name_own_file(self) -> bool:
+        """False where the name is taken. The descriptor comes first: a name that nobody can give
+        back would be held for as long as this process lives."""
+        own = _own_file(self._folder, os.getpid())
+        own.write(self._note)
+        descriptor = os.dup(own.descriptor)
+        try:
+            os.link(own.path, self._path)
+        except FileExistsError:
+            os.close(descriptor)
+            return False
+        except FileNotFoundError:  # somebody emptied the folder
+            os.close(descriptor)
+            _own_file.cache_clear()
+            self._folder.mkdir(parents=True, exist_ok=True)
+            return self._name_own_file()
+        except OSError:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        return True
+
     def wrest(self) -> None:
         """Take it from a holder with an older fence, which is killed. Raises LeaseLost if the
         holder is newer, or does not go."""
+        # Who ended his work may be about to give it back.
+        give_back_by_s = time.monotonic() + PATIENCE_S
+        while time.monotonic() < give_back_by_s:
+            if self.try_acquire():
+                return
+            time.sleep(0.01)
         holder = self._holder()
         if holder is not None:
             if holder["fence"] >= self._note["fence"]:
                 raise LeaseLost
-            _kill(holder["pid"], holder["started"])
+            _kill(holder["pid"], holder["started"], still=lambda: self._holder() == holder)
         deadline_s = time.monotonic() + KILL_WAIT_S
         while not self.try_acquire():
             # Its children are still dying, or a newer holder was faster.
@@ -165,15 +191,15 @@ def _start_time(pid: int) -> int:
     return int(fields[19])
 
 
-def _kill(pid: int, started: int) -> None:
-    """End exactly this process, and wait until it is gone."""
+def _kill(pid: int, started: int, *, still: Callable[[], bool]) -> None:
+    """End exactly this process, if it still is who is meant, and wait until it is gone."""
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
         return
     try:
         # The pid may be somebody else's by now; the descriptor cannot change any more.
-        if _start_time(pid) != started:
+        if _start_time(pid) != started or not still():
             return
         signal.pidfd_send_signal(descriptor, signal.SIGKILL)
         select.select([descriptor], [], [], KILL_WAIT_S)

@@ -3,7 +3,8 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol, TypeVar
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from app.store.leases import Flags, LeaseLost
 from app.store.session import DATABASE_AWAY
@@ -26,6 +27,13 @@ class Fenced(Protocol):
 
 
 C = TypeVar("C", bound=Fenced)
+AT_ONCE_S = 0.05  # a lock that took no longer came with the claim
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Generic[C]):
+    claim: C
+    lease: Lease
 
 
 @contextmanager
@@ -34,13 +42,16 @@ def holding(
     *,
     claim: Callable[[], C | None],
     beat: Callable[[C, int], Flags | None],
-) -> Iterator[tuple[C, Lease] | None]:
+    hand_back: Callable[[C], None],
+) -> Iterator[Held[C] | None]:
     """The claim with its lease, which beats until the end of the block; None where there is
     nothing to claim. LeaseLost ends the block quietly: whoever has it now goes on. So does a
     database that does not answer: whoever finds the lapsed lease goes on.
 
-    A holder of the lock with an older fence is killed. The block's first checkpoint finds the lease
-    still valid, or somebody else may have come and gone before the lock was held.
+    A holder of the lock with an older fence is killed. Where the lock cannot be had (a child of a
+    killed worker still writes, the disk is full) the claim is handed back, which counts as nothing.
+    The block's first checkpoint finds the lease still valid, or somebody else may have come and
+    gone before the lock was held.
     """
     lock, held = None, None
     try:
@@ -49,7 +60,11 @@ def holding(
             claimed = claim()
             if claimed is not None:
                 lock = worker.lock(claimed.uuid, claimed.fence)
-                held = claimed, _lock(lock, worker, claimed, claimed_at_s, beat)
+                try:
+                    held = Held(claimed, _lock(lock, worker, claimed, claimed_at_s, beat))
+                except (LeaseLost, OSError) as error:
+                    log.warning("its lock is held: %r", error, extra={"held": claimed.uuid})
+                    hand_back(claimed)
         with _quietly():
             yield held
     finally:
@@ -75,8 +90,8 @@ def _lock(
         flags=claimed.flags,
         lock_descriptor=lock.descriptor,
     )
-    if not first:
-        lease.extend()
+    if not first or boottime_s() - claimed_at_s > AT_ONCE_S:
+        lease.extend()  # which reads the fence again
     worker.heart.hold(lease)
     return lease
 

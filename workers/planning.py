@@ -78,7 +78,7 @@ class Grant:
     bytes_total: int  # what the copies will move
     holds_host: bool
     internal_id: int
-    turn: int  # in the host's line: as many of its account's items were open there
+    turn: float  # in the host's line
 
 
 class JobPlanner:
@@ -89,6 +89,7 @@ class JobPlanner:
         *,
         job_uuid: str,
         account_uuid: str,
+        weight: float,
         spec: CloneSpec,
         source: SourceVm,
         base_set_uuid: str,
@@ -98,6 +99,7 @@ class JobPlanner:
     ) -> None:
         self.job_uuid = job_uuid
         self.account_uuid = account_uuid
+        self._weight = weight
         self.spec = spec
         self.source = source
         self.base_set_uuid = base_set_uuid
@@ -152,7 +154,6 @@ class JobPlanner:
             if self._world.releasing:
                 return WaitReason.RELEASING
             raise
-        turn = host.builds.taken.get(self.account_uuid, 0)
         host.take(self._demand)
         for slots in self._shared_slots():
             slots.take(self.account_uuid)
@@ -169,7 +170,7 @@ class JobPlanner:
             ),
             holds_host=self._demand.holds,
             internal_id=internal_id,
-            turn=turn,
+            turn=host.line.take(self.account_uuid, self._weight),
         )
 
     def _capped(self) -> WaitReason | None:

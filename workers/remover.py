@@ -18,14 +18,14 @@ from workers.lease import Draining, Lease
 log = logging.getLogger(__name__)
 
 
-def remove_vm(claim: Claim, plan: RemovalPlan, lease: Lease, worker: WorkerContext) -> bool:
-    """True if that ended the last open item of its job."""
+def remove_vm(claim: Claim, plan: RemovalPlan, lease: Lease, worker: WorkerContext) -> bool | None:
+    """Whether that ended the last open item of its job; None where it goes on later."""
     lease.begin_undo()  # begun, it is not cancelled half-way
     try:
         _remove(plan, lease, worker)
     except Draining:
         items.hand_back(worker.database, claim)
-        return False
+        return None
     except (LeaseLost, *DATABASE_AWAY):
         raise
     except Exception as error:
@@ -35,24 +35,32 @@ def remove_vm(claim: Claim, plan: RemovalPlan, lease: Lease, worker: WorkerConte
 
 def _remove(plan: RemovalPlan, lease: Lease, worker: WorkerContext) -> None:
     hypervisor = worker.hypervisor(plan.host)
-    lease.checkpoint()
+    _begin(lease)
     hypervisor.destroy(plan.vm_uuid)
-    lease.checkpoint()
+    _begin(lease)
     hypervisor.undefine(plan.vm_uuid)
     if hypervisor.is_running(plan.vm_uuid) is not None:
         raise OperationFailed(f"vm[uuid:{plan.vm_uuid}] is still defined on its host")
     if not plan.expunges:
         return
-    lease.checkpoint()
+    _begin(lease)
     hypervisor.detach_nics(plan.nics)
     for volume in plan.volumes:
-        lease.checkpoint()
+        _begin(lease)
         storage = worker.storage(volume.storage)
         storage.drop(paths.seed_path(volume.storage, plan.vm_uuid))
         storage.delete_volume(volume)
 
 
-def _failed(claim: Claim, plan: RemovalPlan, error: Exception, worker: WorkerContext) -> bool:
+def _begin(lease: Lease) -> None:
+    """Each call has the step's limit for itself."""
+    lease.checkpoint()
+    lease.begin_step()
+
+
+def _failed(
+    claim: Claim, plan: RemovalPlan, error: Exception, worker: WorkerContext
+) -> bool | None:
     """Again later if it may pass, else the VM stays as its host has it."""
     if not isinstance(error, CloneError):
         log.exception("removal failed unexpectedly", extra={"item_id": claim.item_uuid})
@@ -60,7 +68,7 @@ def _failed(claim: Claim, plan: RemovalPlan, error: Exception, worker: WorkerCon
     delay_s = retry_delay_s(claim.attempts, worker.rng)
     if error.retryable and delay_s is not None:
         items.retry_later(worker.database, claim, error, delay_s=delay_s, reason=WaitReason.RETRY)
-        return False
+        return None
     if error.retryable:
         error = TooManyAttempts(error.details, cause=error)
     return removals.fail(worker.database, claim, error, _state_of(plan, worker))

@@ -1,4 +1,4 @@
-"""Runs items: the next step, its record, then retry or rollback.
+"""Runs one item: the next step, its record, then retry or rollback.
 
 The order of events is the rule: the claim, then the host's lock, then each step and its record.
 Whoever loses the lease, or the database, touches nothing more; whoever finds the item next skips
@@ -7,7 +7,7 @@ the recorded steps and does the others again.
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import orjson
 
@@ -24,62 +24,27 @@ from app.domain.removal import RemovalPlan
 from app.domain.retry import MAX_LAPSES, retry_delay_s, stranded_delay_s
 from app.domain.states import ItemState, WaitReason
 from app.domain.steps import StepName
-from app.queue import TaskName, host_queue
-from app.store import bases, items, jobs, leases
+from app.queue import TaskName
+from app.store import bases, items, jobs
 from app.store.items import StepRecord
 from app.store.leases import Claim, LeaseLost
 from app.store.models import VmState
 from app.store.session import DATABASE_AWAY
 from workers.context import StepContext, WorkerContext
-from workers.holding import holding
-from workers.lease import Draining, Lease, is_draining
+from workers.lease import Draining, Lease
 from workers.recipe import steps_for
 from workers.remover import remove_vm
 from workers.steps.base import Step
 
 log = logging.getLogger(__name__)
 
-TURN_S = 0.15  # after it a process looks at its queue again
 
-
-def run_items(item_uuid: str, worker: WorkerContext) -> None:
-    """Take the item as far as it goes now, then what else is granted to its host, oldest first.
-
-    Messages wake processes, and the database says what there is to do: a busy host costs a message
-    a turn and not one a name. Safe to call twice, late, or for an item that somebody else has.
-    """
-    turn_ends_s = time.monotonic() + TURN_S
-    _run_claimed(leases.claim, item_uuid, worker)
-    host_uuid = leases.host_of(worker.database, item_uuid)
-    while host_uuid and not is_draining() and _run_claimed(leases.claim_next, host_uuid, worker):
-        if time.monotonic() > turn_ends_s:
-            # Bases and other hosts of this worker wait in the same line.
-            worker.publish(TaskName.CLONE_VM, item_uuid, queue=host_queue(host_uuid))
-            return
-
-
-def _run_claimed(claim: Callable[..., Claim | None], uuid: str, worker: WorkerContext) -> bool:
-    """False where there was nothing to claim."""
-    lease_s = worker.settings.lease_s
-    held = holding(
-        worker,
-        claim=lambda: claim(worker.database, uuid, owner=worker.name, lease_s=lease_s),
-        beat=lambda claimed, bytes_done: leases.beat(
-            worker.beats, claimed, lease_s=lease_s, bytes_done=bytes_done
-        ),
-    )
-    with held as mine:
-        if mine is None:
-            return False
-        _run(*mine, worker)
-    return True
-
-
-def _run(claim: Claim, lease: Lease, worker: WorkerContext) -> None:
+def run(claim: Claim, lease: Lease, worker: WorkerContext) -> bool | None:
+    """Take the item as far as it goes now. Once it is at rest, whether it was the last open one of
+    its job; None where it goes on later."""
     if isinstance(claim.plan, RemovalPlan):
-        publish_end(worker, claim.job_uuid, remove_vm(claim, claim.plan, lease, worker))
-    else:
-        ItemRun(claim, claim.plan, lease, worker).go()
+        return remove_vm(claim, claim.plan, lease, worker)
+    return ItemRun(claim, claim.plan, lease, worker).go()
 
 
 class ItemRun:
@@ -97,17 +62,16 @@ class ItemRun:
             take_base=lambda volume: bases.hand_over(worker.database, claim, volume),
         )
 
-    def go(self) -> None:
+    def go(self) -> bool | None:
         claim, plan = self._claim, self._plan
         assert claim.step is not None  # the grant set it
         if claim.state is ItemState.ROLLING_BACK:
-            self._take_back(claim.step, claim.ends_as or ItemState.FAILED)
-        elif claim.lapses > MAX_LAPSES:
-            self._roll_back(claim.step, TooManyLapses())
-        else:
-            self._run_steps(steps_for(plan.steps))
+            return self._take_back(claim.step, claim.ends_as or ItemState.FAILED)
+        if claim.lapses > MAX_LAPSES:
+            return self._roll_back(claim.step, TooManyLapses())
+        return self._run_steps(steps_for(plan.steps))
 
-    def _run_steps(self, steps: Sequence[Step]) -> None:
+    def _run_steps(self, steps: Sequence[Step]) -> bool | None:
         facts = [dict(self._claim.done.get(step.name, {})) for step in steps]
         for number, step in enumerate(steps):
             if step.name in self._claim.done:
@@ -119,12 +83,11 @@ class ItemRun:
                 result = step.do(self._plan, self._ctx)
             except Draining:
                 items.hand_back(self._worker.database, self._claim)
-                return
+                return None
             except (LeaseLost, *DATABASE_AWAY):
                 raise
             except Exception as error:
-                self._failed(step.name, error)
-                return
+                return self._failed(step.name, error)
             facts[number] = result.facts
             record = StepRecord(
                 step=step.name,
@@ -133,22 +96,22 @@ class ItemRun:
                 facts=orjson.dumps(result.facts).decode(),
             )
             if step is steps[-1]:
-                self._succeed(record, [v for f in facts for v in f.get("volumes", ())])
-            else:
-                items.record_step(
-                    self._worker.database,
-                    self._claim,
-                    record,
-                    next_step=steps[number + 1].name,
-                    cdroms=result.cdroms,
-                    tags=result.tags,
-                )
+                return self._succeed(record, [v for f in facts for v in f.get("volumes", ())])
+            items.record_step(
+                self._worker.database,
+                self._claim,
+                record,
+                next_step=steps[number + 1].name,
+                cdroms=result.cdroms,
+                tags=result.tags,
+            )
+        raise AssertionError("an item's last step ends it, so one is always left")
 
-    def _succeed(self, record: StepRecord, volumes: list[dict[str, object]]) -> None:
+    def _succeed(self, record: StepRecord, volumes: list[dict[str, object]]) -> bool:
         plan = self._plan
         starts = plan.strategy is CloneStrategy.INSTANT_START
         root = next((v for v in volumes if v["uuid"] == plan.root_volume.uuid), None)
-        complete = items.succeed(
+        return items.succeed(
             self._worker.database,
             self._claim,
             record,
@@ -156,9 +119,8 @@ class ItemRun:
             method=str(root["method"]) if root else CloneMethod.AUTO,
             volumes=orjson.dumps(volumes).decode(),
         )
-        self._ended(complete)
 
-    def _failed(self, step: StepName, error: Exception) -> None:
+    def _failed(self, step: StepName, error: Exception) -> bool | None:
         """A step raised: again later if it may pass, otherwise taken back."""
         if not isinstance(error, CloneError):
             log.exception(
@@ -175,12 +137,12 @@ class ItemRun:
                 delay_s=delay_s,
                 reason=WaitReason.RETRY,
             )
-        elif error.retryable:
-            self._roll_back(step, TooManyAttempts(error.details, cause=error))
-        else:
-            self._roll_back(step, error)
+            return None
+        if error.retryable:
+            error = TooManyAttempts(error.details, cause=error)
+        return self._roll_back(step, error)
 
-    def _roll_back(self, step: StepName, error: CloneError) -> None:
+    def _roll_back(self, step: StepName, error: CloneError) -> bool | None:
         canceled = isinstance(error, OperationCanceled)
         ends_as = ItemState.CANCELED if canceled else ItemState.FAILED
         if not canceled:
@@ -190,9 +152,9 @@ class ItemRun:
                 step=step,
             )
         items.begin_rollback(self._worker.database, self._claim, step, ends_as, error)
-        self._take_back(step, ends_as)
+        return self._take_back(step, ends_as)
 
-    def _take_back(self, failed: StepName, ends_as: ItemState) -> None:
+    def _take_back(self, failed: StepName, ends_as: ItemState) -> bool | None:
         """Undo from the failed step backwards, past a failing undo, except that volumes stay
         until everything that may have them open is proved gone."""
         self._lease.begin_undo()
@@ -208,11 +170,12 @@ class ItemRun:
                 continue
             try:
                 self._lease.checkpoint()
+                self._lease.begin_step()
                 step.undo(self._plan, self._ctx)
                 items.record_undo(self._worker.database, self._claim, step.name)
             except Draining:
                 items.hand_back_rollback(self._worker.database, self._claim)
-                return
+                return None
             except (LeaseLost, *DATABASE_AWAY):
                 raise
             except Exception as error:
@@ -223,19 +186,15 @@ class ItemRun:
                 failures.append(f"{step.name}: {getattr(error, 'details', 'internal error')}")
         if failures:
             delay_s = stranded_delay_s(self._claim.lapses + 1, self._worker.rng)
-            self._ended(
-                items.strand(self._worker.database, self._claim, delay_s=delay_s, failures=failures)
+            return items.strand(
+                self._worker.database, self._claim, delay_s=delay_s, failures=failures
             )
-        else:
-            self._ended(items.end_rolled_back(self._worker.database, self._claim, ends_as))
-
-    def _ended(self, complete: bool) -> None:
-        """The item is at rest. What is published here the sweeper would publish later."""
-        publish_end(self._worker, self._claim.job_uuid, complete)
+        return items.end_rolled_back(self._worker.database, self._claim, ends_as)
 
 
 def publish_end(worker: WorkerContext, job_uuid: str, complete: bool) -> None:
-    """A slot is free; the last item of a job sends it to its finish."""
+    """A slot is free; the last item of a job sends it to its finish. What is published here the
+    sweeper would publish later."""
     if complete and worker.database.run(lambda c: jobs.begin_finishing(c, job_uuid)):
         worker.publish(TaskName.FINISH, job_uuid)
     worker.wake_scheduler()

@@ -123,7 +123,9 @@ class Scheduler:
         open_items, weights = grants.shares(connection)
         made: list[tuple[JobPlanner, Grant]] = []
         for job_uuid, number in divide([j.job for j in grantable], open_items, weights, budget):
-            made += self._grant_job(connection, by_uuid[job_uuid], number, view, outcome)
+            job = by_uuid[job_uuid]
+            weight = weights.get(job.job.account_uuid, 1.0)
+            made += self._grant_job(connection, job, number, view, outcome, weight)
         self._write(connection, made)
         outcome.granted = [grant for _, grant in made]
         outcome.more = outcome.more or len(made) == BATCH
@@ -176,6 +178,7 @@ class Scheduler:
         number: int,
         view: world.World,
         outcome: Outcome,
+        weight: float,
     ) -> list[tuple[JobPlanner, Grant]]:
         source = sources.load(connection, job.vm_uuid)
         if source is None:
@@ -190,6 +193,7 @@ class Scheduler:
         planner = JobPlanner(
             job_uuid=job.job.uuid,
             account_uuid=job.job.account_uuid,
+            weight=weight,
             spec=job.spec,
             source=source,
             base_set_uuid=job.base_set_uuid,

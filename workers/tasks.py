@@ -1,15 +1,18 @@
 """Celery's side: each task a line that calls the engine. Any may come twice, late or never."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from typing import Any
 
-from celery import Celery
+from celery import Celery, Task
 
-from app.queue import TaskName
+from app.queue import TaskName, host_of
+from workers import line
 from workers.base_maker import prepare_base, remove_base
 from workers.context import WorkerContext
 from workers.finish import finish_job
 from workers.recheck import recheck
-from workers.runner import run_items
 from workers.scheduler import Scheduler
 from workers.start import start_job
 from workers.sweeper import sweep
@@ -35,18 +38,29 @@ def register(celery: Celery, context: Callable[[], WorkerContext]) -> None:
     def finish(job_uuid: str) -> None:
         finish_job(job_uuid, context())
 
-    @celery.task(name=TaskName.PREPARE_BASE)
-    def prepare(base_set_uuid: str) -> None:
+    # Whatever wakes a process of a host, it then works on the host's line.
+
+    @celery.task(name=TaskName.PREPARE_BASE, bind=True)
+    def prepare(task: Task[Any, Any], base_set_uuid: str) -> None:
         prepare_base(base_set_uuid, context())
+        line.work(_host(task), base_set_uuid, context())
 
-    @celery.task(name=TaskName.REMOVE_BASE)
-    def remove(base_set_uuid: str) -> None:
+    @celery.task(name=TaskName.REMOVE_BASE, bind=True)
+    def remove(task: Task[Any, Any], base_set_uuid: str) -> None:
         remove_base(base_set_uuid, context())
+        line.work(_host(task), base_set_uuid, context())
 
-    @celery.task(name=TaskName.CLONE_VM)
-    def clone_vm(item_uuid: str) -> None:
-        run_items(item_uuid, context())
+    @celery.task(name=TaskName.CLONE_VM, bind=True)
+    def clone_vm(task: Task[Any, Any], item_uuid: str) -> None:
+        line.work(_host(task), item_uuid, context())
 
-    @celery.task(name=TaskName.RECHECK)
-    def look_again(item_uuid: str) -> None:
+    @celery.task(name=TaskName.RECHECK, bind=True)
+    def look_again(task: Task[Any, Any], item_uuid: str) -> None:
         recheck(item_uuid, context())
+        line.work(_host(task), item_uuid, context())
+
+
+def _host(task: Task[Any, Any]) -> str:
+    """The host whose queue the message came by: this worker serves it."""
+    delivery: Any = task.request.delivery_info
+    return host_of(delivery["routing_key"])

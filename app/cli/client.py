@@ -112,6 +112,11 @@ class Client:
         """cancel, pause, resume or retry; the job as it is then."""
         return await self._call("POST", f"/api/v1/clone-jobs/{uuid}/{verb}")
 
+    async def remove_vms(self, job_uuid: str) -> str:
+        """The uuid of the job that expunges what that one made."""
+        path = f"/api/v1/clone-jobs/{job_uuid}/vms?expunge=true"
+        return str((await self._call("DELETE", path))["uuid"])
+
     async def items(self, job_uuid: str) -> list[Json]:
         """One entry per requested name, in request order."""
         items: list[Json] = []

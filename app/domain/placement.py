@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from app.domain.errors import NoHostAvailable
+from app.domain.line import Line
 from app.domain.plan import HypervisorType
 from app.domain.slots import Slots
 from app.domain.states import WaitReason
@@ -28,6 +29,7 @@ class Candidate:
     processes: int  # of that worker
     free_cpu: int
     free_memory: int
+    line: Line
     builds: Slots
     copies: Slots  # full ones: they hold a process of the host's worker for long
     vm_count: int

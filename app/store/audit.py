@@ -84,6 +84,20 @@ class Served:
     elsewhere: list[str]  # in words: what only another machine can look at
 
 
+def networks_of(connection: Connection, host_uuid: str) -> list[tuple[str, str | None, str | None]]:
+    """(name, bridge, libvirt network) of the L3 networks that the host's cluster reaches."""
+    rows = connection.execute(
+        text(
+            "SELECT l.name, l.bridge, l.libvirt_network FROM l3_networks l "
+            "JOIN cluster_l3_networks a ON a.l3_network_uuid = l.uuid "
+            "JOIN hosts h ON h.cluster_uuid = a.cluster_uuid WHERE h.uuid = :host "
+            "AND l.state = 'Enabled' ORDER BY l.name"
+        ),
+        {"host": host_uuid},
+    ).all()
+    return [(row.name, row.bridge, row.libvirt_network) for row in rows]
+
+
 def served(connection: Connection, machine_id: str) -> Served:
     hosts = connection.execute(
         text(

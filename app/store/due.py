@@ -124,8 +124,8 @@ def unclaimed_items(connection: Connection) -> ByHost:
     return _items(
         connection,
         "state = 'Granted' AND COALESCE(not_before <= clock_timestamp(), TRUE) "
-        "AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.uuid = job_uuid "
-        " AND paused_at IS NOT NULL AND cancel_requested_at IS NULL)",
+        "AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.uuid = job_uuid AND paused_at IS NOT NULL "
+        " AND COALESCE(jobs.cancel_requested_at, items.cancel_requested_at) IS NULL)",
     )
 
 

@@ -162,7 +162,7 @@ def write(connection: Connection, rows: GrantRows, *, worker: str) -> None:
             " bytes_total = g.bytes_total, turn = g.turn, error = NULL, "
             " granted_at = clock_timestamp(), published_at = clock_timestamp() "
             " FROM jsonb_to_recordset(CAST(:items AS jsonb)) AS "
-            " g(uuid text, host_uuid text, plan jsonb, step text, bytes_total bigint, turn int) "
+            " g(uuid text, host_uuid text, plan jsonb, step text, bytes_total bigint, turn float8) "
             " WHERE items.uuid = g.uuid AND items.state = 'Waiting' RETURNING items.uuid) "
             "INSERT INTO steps (item_uuid, name, attempt, worker) "
             "SELECT uuid, 'allocate_host', 1, :worker FROM granted "

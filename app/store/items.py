@@ -23,6 +23,7 @@ from app.store.leases import Claim, LeaseLost
 from app.store.models import Event, Item, Tag, VmInstance, VmState, Volume
 from app.store.session import Database
 
+AGAIN_S = 5.0  # before a claim that could not be used
 RECHECK_S = 60.0  # after a rollback, for calls that outlived who made them
 
 
@@ -190,6 +191,23 @@ def retry_later(
     )
 
 
+def give_up(database: Database, claim: Claim) -> None:
+    """The claim cannot be used now: the item is free again in a moment, and this counts as
+    nothing."""
+    if claim.state is ItemState.ROLLING_BACK:
+        hand_back_rollback(database, claim, delay_s=AGAIN_S)
+        return
+    _leave(
+        database,
+        claim,
+        ItemState.RUNNING,
+        ItemState.GRANTED,
+        "attempts = attempts - 1, published_at = NULL, "
+        "not_before = clock_timestamp() + make_interval(secs => :delay_s)",
+        {"delay_s": AGAIN_S},
+    )
+
+
 def hand_back(database: Database, claim: Claim) -> None:
     """The worker stops: the item is free at once, and this counts as nothing."""
     _leave(
@@ -201,15 +219,16 @@ def hand_back(database: Database, claim: Claim) -> None:
     )
 
 
-def hand_back_rollback(database: Database, claim: Claim) -> None:
+def hand_back_rollback(database: Database, claim: Claim, *, delay_s: float = 0) -> None:
     """The same in the middle of a rollback, which anybody may go on with."""
     with database.single() as connection:
         connection.execute(
             text(
-                "UPDATE items SET owner = NULL, lease_until = clock_timestamp(), "
-                "published_at = NULL WHERE uuid = :item_uuid AND fence = :fence"
+                "UPDATE items SET owner = NULL, published_at = NULL, "
+                "lease_until = clock_timestamp() + make_interval(secs => :delay_s) "
+                "WHERE uuid = :item_uuid AND fence = :fence"
             ),
-            claim.key,
+            claim.key | {"delay_s": delay_s},
         )
 
 

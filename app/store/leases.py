@@ -73,7 +73,10 @@ _FLAGS = (
 )
 
 _DUE = "COALESCE({items}.not_before <= clock_timestamp(), TRUE)"
-_GOES_ON = "({jobs}.paused_at IS NULL OR {jobs}.cancel_requested_at IS NOT NULL)"
+_GOES_ON = (
+    "({jobs}.paused_at IS NULL OR COALESCE({jobs}.cancel_requested_at, "
+    "{items}.cancel_requested_at) IS NOT NULL)"
+)
 _CLAIM = f"""
 UPDATE items SET
     state = CASE items.state WHEN 'Granted' THEN 'Running' ELSE items.state END,
@@ -94,34 +97,38 @@ RETURNING items.uuid, job_uuid, items.state::text, fence, plan, step::text, atte
     {_FLAGS}
 """  # noqa: S608
 _CLAIM_THIS = _CLAIM.format(
-    which=f"""items.uuid = %(uuid)s AND (
-    (items.state = 'Granted' AND {_DUE.format(items="items")} AND {_GOES_ON.format(jobs="jobs")})
+    which=f"""items.uuid = %(uuid)s AND items.host_uuid = %(host)s AND (
+    (items.state = 'Granted' AND {_DUE.format(items="items")}
+     AND {_GOES_ON.format(jobs="jobs", items="items")})
     OR (items.state IN ('Running', 'RollingBack') AND lease_until <= clock_timestamp()))"""
 )
 _CLAIM_NEXT = _CLAIM.format(
     which=f"""items.uuid = (
     SELECT i.uuid FROM items i JOIN jobs j ON j.uuid = i.job_uuid
-    WHERE i.host_uuid = %(uuid)s AND i.state = 'Granted' AND {_DUE.format(items="i")}
-      AND {_GOES_ON.format(jobs="j")}
+    WHERE i.host_uuid = %(host)s AND i.state = 'Granted' AND {_DUE.format(items="i")}
+      AND {_GOES_ON.format(jobs="j", items="i")}
     ORDER BY i.turn, i.granted_at LIMIT 1 FOR UPDATE OF i SKIP LOCKED)"""  # noqa: S608
 )
 
 
-def claim(database: Database, item_uuid: str, *, owner: str, lease_s: float) -> Claim | None:
-    """Take a Granted item, or one whose lease has lapsed; None if it is neither."""
-    return _claim(database, _CLAIM_THIS, item_uuid, owner, lease_s)
+def claim(
+    database: Database, item_uuid: str, host_uuid: str, *, owner: str, lease_s: float
+) -> Claim | None:
+    """Take a Granted item, or one whose lease has lapsed; None if it is neither, or no longer this
+    host's."""
+    return _claim(database, _CLAIM_THIS, owner, lease_s, uuid=item_uuid, host=host_uuid)
 
 
 def claim_next(database: Database, host_uuid: str, *, owner: str, lease_s: float) -> Claim | None:
     """Take the first in the host's line of those that may run now; None if there is none."""
-    return _claim(database, _CLAIM_NEXT, host_uuid, owner, lease_s)
+    return _claim(database, _CLAIM_NEXT, owner, lease_s, host=host_uuid)
 
 
 def _claim(
-    database: Database, statement: str, uuid: str, owner: str, lease_s: float
+    database: Database, statement: str, owner: str, lease_s: float, **which: str
 ) -> Claim | None:
     check_move(ItemState.GRANTED, ItemState.RUNNING)
-    rows = database.hot(statement, {"uuid": uuid, "owner": owner, "lease_s": lease_s})
+    rows = database.hot(statement, {"owner": owner, "lease_s": lease_s} | which)
     if not rows:
         return None
     (row,) = rows
@@ -150,11 +157,6 @@ def held(database: Database, host_uuids: Sequence[str]) -> dict[str, int]:
         {"hosts": host_uuids},
     )
     return {row.host_uuid: row.number for row in rows}
-
-
-def host_of(database: Database, item_uuid: str) -> str | None:
-    rows = database.hot("SELECT host_uuid FROM items WHERE uuid = %(uuid)s", {"uuid": item_uuid})
-    return rows[0].host_uuid if rows else None
 
 
 _BEAT = f"""

@@ -26,8 +26,9 @@ LIMITS_MS = {
     "statement_timeout": 60_000,
 }
 CONNECT_TIMEOUT_S = 5
-# Deadlock and serialization failure: the transaction is undone and may simply run again.
-_TRY_AGAIN = ("40P01", "40001")
+# Deadlock, serialization failure, and a lock that took too long: the transaction is undone and may
+# simply run again.
+_TRY_AGAIN = ("40P01", "40001", "55P03")
 _TRIES = 5
 # The hot statements find single rows by key: planned once, and never by the statistics of a table
 # that was empty a moment ago.
@@ -87,7 +88,14 @@ class Database:
         with self._hot_lock:
             if self._hot is None or self._hot.connection.closed:
                 self._hot = self._open_hot()
-            return self._hot.execute(statement, parameters).fetchall()
+            for attempt in range(_TRIES):
+                try:
+                    return self._hot.execute(statement, parameters).fetchall()
+                except psycopg.Error as error:
+                    if sqlstate(error) not in _TRY_AGAIN or attempt == _TRIES - 1:
+                        raise
+                    time.sleep(0.01 * 2**attempt)
+            raise AssertionError("unreachable")
 
     def _open_hot(self) -> Cursor[Any]:
         arguments = self._connect_arguments

@@ -1,9 +1,11 @@
 """What is under way, counted from the open items: no counter can be wrong."""
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
+from app.domain.line import Line
 from app.domain.slots import Slots
 from app.domain.states import WaitReason
 from app.store.limits import Limits
@@ -21,6 +23,7 @@ class UnderWay:
     storages: Count  # full copies
     sources: Count
     accounts: Count
+    lines: dict[str, Line]  # by host
 
     @classmethod
     def load(cls, connection: Connection) -> "UnderWay":
@@ -28,7 +31,8 @@ class UnderWay:
             text(
                 "SELECT i.host_uuid, j.vm_instance_uuid AS source, j.account_uuid AS account, "
                 "COALESCE(h.machine_id, h.uuid) AS machine, count(*) AS number, "
-                "count(*) FILTER (WHERE i.bytes_total > 0) AS copies "
+                "count(*) FILTER (WHERE i.bytes_total > 0) AS copies, "
+                "min(i.turn) FILTER (WHERE i.state = 'Granted') AS first, max(i.turn) AS last "
                 "FROM items i JOIN jobs j ON j.uuid = i.job_uuid "
                 "JOIN hosts h ON h.uuid = i.host_uuid "
                 "WHERE i.state IN ('Granted', 'Running', 'RollingBack') "
@@ -45,15 +49,25 @@ class UnderWay:
                 "GROUP BY v.primary_storage_uuid, j.account_uuid"
             )
         ).all()
-        counted = cls({}, {}, {}, {}, {})
+        counted = cls({}, {}, {}, {}, {}, {})
         for row in builds:
             _add(counted.hosts, row.host_uuid, row.account, row.number)
             _add(counted.sources, row.source, row.account, row.number)
             _add(counted.accounts, row.account, row.account, row.number)
             _add(counted.machines, row.machine, row.account, row.copies)
+            counted._stand(row)
         for row in copies:
             _add(counted.storages, row.storage, row.account, row.number)
         return counted
+
+    def _stand(self, row: Row[Any]) -> None:
+        """One account's open items of one source in their host's line."""
+        line = self.lines.get(row.host_uuid)
+        first = row.last if row.first is None else row.first
+        if line is None:
+            line = self.lines[row.host_uuid] = Line(first)
+        line.now = min(line.now, first)
+        line.last[row.account] = max(line.last.get(row.account, row.last), row.last)
 
 
 def _add(count: Count, resource: str, account: str, number: int) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from app.domain.errors import PrimaryStorageFull
+from app.domain.line import Line
 from app.domain.placement import Candidate
 from app.domain.plan import HypervisorType, StorageRef, StorageType
 from app.domain.slots import Slots
@@ -129,6 +130,7 @@ def _candidates(
             processes=_processes_of(row, defaults),
             free_cpu=row.available_cpu,
             free_memory=row.available_memory,
+            line=under_way.lines.get(row.uuid) or Line(),
             builds=Slots(
                 limit=set_limits.of(
                     LimitScope.HOST,

@@ -14,7 +14,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("items", sa.Column("turn", sa.Integer(), server_default="0", nullable=False))
+    op.add_column("items", sa.Column("turn", sa.Double(), server_default="0", nullable=False))
     op.create_index(
         "items_granted",
         "items",

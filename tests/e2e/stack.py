@@ -7,10 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from app.cli.client import Client, find_server
 from app.embedded.ports import free_port
@@ -25,15 +25,32 @@ JOB_LIMIT_S = 120.0
 T = TypeVar("T")
 
 
+class Place(Protocol):
+    """Where a stack runs: this machine, or one within it."""
+
+    def command(self, *words: str) -> list[str]: ...
+
+    def network(self) -> AbstractContextManager[None]: ...
+
+
+class Here:
+    def command(self, *words: str) -> list[str]:
+        return list(words)
+
+    def network(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
 @dataclass
 class Stack:
     settings: Settings
     environment: dict[str, str]
     process: subprocess.Popen[bytes]
+    place: Place
 
     def vmclone(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [*VMCLONE, *arguments],
+            self.place.command(*VMCLONE, *arguments),
             env=self.environment,
             check=False,
             capture_output=True,
@@ -46,14 +63,16 @@ class Stack:
                 await client.log_in()
                 return await question(client)
 
-        return asyncio.run(asked())
+        with self.place.network():
+            return asyncio.run(asked())
 
     def wait_until_ready(self) -> None:
         async def wait() -> None:
             async with Client(find_server(self.settings, {})) as client:
                 await client.wait_until_ready(timeout_s=READY_LIMIT_S)
 
-        asyncio.run(wait())
+        with self.place.network():
+            asyncio.run(wait())
 
     def clone(self, source: str, **parameters: Any) -> str:
         """The uuid of the accepted job."""
@@ -109,16 +128,17 @@ class Stack:
 
 
 @contextmanager
-def running_stack(home: Path, **variables: str) -> Iterator[Stack]:
+def running_stack(home: Path, place: Place | None = None, **variables: str) -> Iterator[Stack]:
+    place = place or Here()
     home.mkdir(parents=True, exist_ok=True)
     port = free_port()
     environment = {**os.environ, "VMCLONE_HOME": str(home), "VMCLONE_PORT": str(port)}
     environment |= variables
     with (home / "up.log").open("wb") as log:
         process = subprocess.Popen(
-            [*VMCLONE, "up"], env=environment, stdout=log, stderr=subprocess.STDOUT
+            place.command(*VMCLONE, "up"), env=environment, stdout=log, stderr=subprocess.STDOUT
         )
-        stack = Stack(Settings(home=home, port=port), environment, process)
+        stack = Stack(Settings(home=home, port=port), environment, process, place)
         try:
             stack.wait_until_ready()
             yield stack

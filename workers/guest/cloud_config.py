@@ -1,37 +1,72 @@
 """The documents of a NoCloud seed.
 
-All that is ours stands in meta-data, network-config and vendor-data: user data is the caller's
-alone and overrides it. Sources: cloud-init's documentation of NoCloud, of network configuration
-version 2 and of vendor data.
+User data is the caller's alone, to the byte. What is ours stands in meta-data, in network-config
+and in vendor-data, a cloud-config that user data overrides key by key; so what must happen moves
+out of the caller's way where it would be overridden. Sources: cloud-init's manual on NoCloud,
+vendor data, user data formats and network configuration version 2. Why it is so:
+docs/guest-identity.md.
 """
 
 import base64
+import shlex
 from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Network
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
+from functools import lru_cache
+from ipaddress import ip_address, ip_interface
 from typing import Any
 
 import yaml
 
-from app.domain.guest import GuestIdentity
+from app.domain.errors import InvalidArgument
+from app.domain.guest import GuestIdentity, is_password_hash
 from app.domain.plan import NicPlan
 
-# A fresh instance-id renews the SSH host keys, but cloud-init leaves the machine-id alone. Where
-# dbus has a file of its own it becomes a link, as it is on every current system.
-_RENEW_MACHINE_ID = (
-    ": > /etc/machine-id; "
-    "if [ -e /var/lib/dbus/machine-id ] && [ ! -L /var/lib/dbus/machine-id ]; then "
-    "ln -sf /etc/machine-id /var/lib/dbus/machine-id; fi; "
-    "systemd-machine-id-setup || dbus-uuidgen > /etc/machine-id"
+# libyaml's is five times as fast, and every clone has three documents.
+_DUMPER: type[yaml.SafeDumper] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_BOUNDARY = "==vmclone-vendor-data=="
+# netplan calls these deprecated and takes them; written as routes, a default gateway needs the
+# `route` program where cloud-init renders for ifupdown, and is lost in silence where that is not.
+_GATEWAY = {4: "gateway4", 6: "gateway6"}
+
+# A fresh instance-id renews the SSH host keys, but cloud-init leaves the machine-id alone.
+# systemd-machine-id-setup takes D-Bus's own file for valid, so that goes first; it comes back as
+# the link that it is on current systems.
+_RENEW_MACHINE_ID = """\
+new_id() { tr -d - < /proc/sys/kernel/random/uuid; }
+if [ -e /etc/machine-id ]; then
+    if [ -e /var/lib/dbus/machine-id ]; then
+        rm -f /var/lib/dbus/machine-id
+        ln -s /etc/machine-id /var/lib/dbus/machine-id
+    fi
+    : > /etc/machine-id
+    systemd-machine-id-setup || new_id > /etc/machine-id
+elif [ -e /var/lib/dbus/machine-id ]; then
+    new_id > /var/lib/dbus/machine-id
+fi
+"""
+
+# The keys of a cloud-config that mean the image's default user or bring users of their own.
+_USER_KEYS = frozenset(
+    {
+        "users",
+        "user",
+        "password",
+        "chpasswd",
+        "ssh_authorized_keys",
+        "ssh_import_id",
+        "system_info",
+    }
 )
 
 
 def documents(identity: GuestIdentity, nics: Sequence[NicPlan]) -> Mapping[str, bytes]:
-    """By file name."""
+    """By file name. Raises InvalidArgument for a password that is not hashed."""
     return {
         "meta-data": _yaml(_meta_data(identity)),
         "network-config": _yaml(_network(nics)),
-        "vendor-data": b"#cloud-config\n" + _yaml(_vendor_data(identity)),
-        "user-data": _user_data(identity),
+        "user-data": base64.b64decode(identity.user_data or ""),
+        "vendor-data": _vendor_data(identity),
     }
 
 
@@ -45,50 +80,107 @@ def _meta_data(identity: GuestIdentity) -> dict[str, Any]:
     return content
 
 
-def _vendor_data(identity: GuestIdentity) -> dict[str, Any]:
-    content: dict[str, Any] = {
-        "bootcmd": [
-            ["cloud-init-per", "instance", "vmclone-machine-id", "sh", "-c", _RENEW_MACHINE_ID]
-        ],
-        # The source's users stay as they are: a default user would be made, and root locked out.
-        "users": [],
-        "disable_root": False,
-        "ssh_deletekeys": True,
-        "preserve_hostname": False,
-    }
-    if identity.root_password_hash:
-        content["ssh_pwauth"] = True
-        # The form that old releases know as well.
-        content["chpasswd"] = {"expire": False, "list": f"root:{identity.root_password_hash}"}
+def _vendor_data(identity: GuestIdentity) -> bytes:
+    """The same bytes for the same identity: the boundary is fixed, and in no part."""
+    keys = _keys_of(identity.user_data) if identity.user_data is not None else frozenset()
+    once = ["cloud-init-per", "instance", "vmclone-identity", "sh", "-c", _script(identity)]
+    config = _defaults(keys)
+    if keys is not None and "bootcmd" not in keys:
+        return _cloud_config(config | {"bootcmd": [once]})
+    # A boothook runs as early, and has no key by which the caller's could take its place.
+    message = MIMEMultipart(boundary=_BOUNDARY)
+    boothook = f"#cloud-boothook\n#!/bin/sh\n{shlex.join(once)}\n"
+    message.attach(MIMEText(boothook, "cloud-boothook", "us-ascii"))
+    message.attach(MIMEText(_cloud_config(config).decode(), "cloud-config", "us-ascii"))
+    return message.as_bytes()
+
+
+def _script(identity: GuestIdentity) -> str:
+    if identity.root_password_hash is None:
+        return _RENEW_MACHINE_ID
+    if not is_password_hash(identity.root_password_hash):
+        raise InvalidArgument(
+            "rootPassword is not hashed as it should be, so the guest cannot be told it; send the "
+            "request again with a password that does not begin with $6$"
+        )
+    # Not by cloud-config: `chpasswd: {users: …}` is unknown to releases before 22.2, `{list: …}`
+    # is reported as deprecated by later ones, and either goes where user data has its own.
+    line = shlex.quote(f"root:{identity.root_password_hash}")
+    return _RENEW_MACHINE_ID + f"printf '%s\\n' {line} | chpasswd -e\n"
+
+
+def _defaults(keys: frozenset[str] | None) -> dict[str, Any]:
+    content: dict[str, Any] = {"preserve_hostname": False, "ssh_deletekeys": True}
+    if keys is not None and not keys & _USER_KEYS:
+        # The source's users stay as they are. To cloud-init the clone is new: it would make the
+        # image's default user again, lock its password, shut root out, and some images' own
+        # `ssh_pwauth: false` would end password logins. Null leaves sshd as it is, in silence.
+        content |= {"users": [], "disable_root": False, "ssh_pwauth": None}
     return content
 
 
+@lru_cache(maxsize=8)  # a job's clones share their user data
+def _keys_of(user_data: str) -> frozenset[str] | None:
+    """Of a cloud-config, those at its top; a script has none. None where one cannot tell:
+    archives, templates, several parts."""
+    content = base64.b64decode(user_data).lstrip()
+    start = content.splitlines()[0].split()[0].lower() if content else b""
+    if start.startswith((b"#!", b"#cloud-boothook")):
+        return frozenset()
+    if start != b"#cloud-config":
+        return None
+    try:
+        # Composed, not constructed: merge keys can make a document of a few bytes grow for ever.
+        root = yaml.compose(content, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError):
+        return None
+    pairs = root.value if isinstance(root, yaml.MappingNode) else []
+    keys = frozenset(key.value for key, _ in pairs if isinstance(key, yaml.ScalarNode))
+    return None if "<<" in keys else keys
+
+
 def _network(nics: Sequence[NicPlan]) -> dict[str, Any]:
+    ordered = sorted(nics, key=lambda nic: nic.device_id)
     return {
         "version": 2,
-        "ethernets": {f"nic{nic.device_id}": _ethernet(nic) for nic in nics},
+        # The key names nothing where netplan renders. Releases before 20.1 take it for the name
+        # of the interface with other renderers, and `eth0` is the one that it mostly has there.
+        "ethernets": {
+            f"eth{nic.device_id}": _ethernet(nic, is_default=nic in _default_nics(ordered))
+            for nic in ordered
+        },
     }
 
 
-def _ethernet(nic: NicPlan) -> dict[str, Any]:
-    """Matched by its MAC: names differ from guest to guest."""
-    content: dict[str, Any] = {"match": {"macaddress": nic.mac}}
+def _default_nics(nics: Sequence[NicPlan]) -> list[NicPlan]:
+    """Of IPv4 and of IPv6, the first one that has a gateway."""
+    first: dict[int, NicPlan] = {}
+    for nic in nics:
+        if nic.ip and nic.gateway:
+            first.setdefault(ip_address(nic.gateway).version, nic)
+    return list(first.values())
+
+
+def _ethernet(nic: NicPlan, *, is_default: bool) -> dict[str, Any]:
+    """Matched by its MAC and not renamed: names differ from guest to guest."""
+    content: dict[str, Any] = {"match": {"macaddress": nic.mac.lower()}}
     if nic.ip is None or nic.netmask is None:
-        return content | {"dhcp4": True}
-    prefix = IPv4Network((nic.ip, nic.netmask), strict=False).prefixlen
-    content["addresses"] = [f"{nic.ip}/{prefix}"]
-    if nic.gateway and nic.device_id == 0:
-        content["routes"] = [{"to": "0.0.0.0/0", "via": nic.gateway}]
+        # By its machine-id, which is still the source's then, a clone would get another's lease.
+        return content | {"dhcp4": True, "dhcp-identifier": "mac"}
+    address = ip_interface(f"{nic.ip}/{nic.netmask}")
+    content["addresses"] = [address.with_prefixlen]
+    if is_default:
+        content[_GATEWAY[address.version]] = nic.gateway
     if nic.dns:
         content["nameservers"] = {"addresses": list(nic.dns)}
     return content
 
 
-def _user_data(identity: GuestIdentity) -> bytes:
-    if identity.user_data is None:
-        return b"#cloud-config\n{}\n"
-    return base64.b64decode(identity.user_data)
+def _cloud_config(content: Mapping[str, Any]) -> bytes:
+    return b"#cloud-config\n" + _yaml(content)
 
 
 def _yaml(content: Any) -> bytes:
-    return yaml.safe_dump(content, sort_keys=False, width=1 << 20).encode()
+    return yaml.dump(
+        content, Dumper=_DUMPER, sort_keys=False, default_flow_style=None, width=1 << 20
+    ).encode()

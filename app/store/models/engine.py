@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, String, UniqueConstraint, text
+from sqlalchemy import BigInteger, CheckConstraint, Double, Index, String, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
@@ -77,9 +77,10 @@ class Item(SQLModel, table=True):
     plan: Any = json_value()  # app.domain's ClonePlan or RemovalPlan, written by the grant
     step: StepName | None = enum_of(StepName, "step_name", nullable=True)  # running or last
     wait_reason: WaitReason | None = enum_of(WaitReason, "wait_reason", nullable=True)
-    # In its host's line: as many of its account's items were open there when it was granted, so
-    # that one name of a small account goes ahead of another's thousands.
-    turn: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
+    # In its host's line (`app.domain.line`): the lowest goes first.
+    turn: float = Field(
+        default=0, sa_type=Double, sa_column_kwargs={"server_default": text("0")}, nullable=False
+    )
     attempts: int = 0
     lapses: int = 0
     not_before: Moment = moment()

@@ -14,6 +14,10 @@ from tests.integration.engine.conftest import Faked
 FULL = ["cloneMode::full"]
 
 
+def host_of(faked: Faked) -> str:
+    return faked.inventory.hosts[0]
+
+
 @pytest.fixture
 def faked(make_faked: Any) -> Faked:
     """Nobody takes what is granted."""
@@ -135,7 +139,7 @@ def test_a_storage_s_rate_is_shared_by_its_running_copies(faked: Faked) -> None:
     job = faked.job("a", "b", "c", systemTags=FULL)
     faked.engine.start(job)
     claims = [
-        leases.claim(faked.engine.database, row.uuid, owner="w", lease_s=60)
+        leases.claim(faked.engine.database, row.uuid, host_of(faked), owner="w", lease_s=60)
         for row in faked.engine.rows("SELECT uuid FROM items ORDER BY ordinal")
     ]
     rates = []
@@ -162,7 +166,7 @@ def test_a_linked_clone_has_no_rate(faked: Faked) -> None:
     limit(faked, LimitScope.PRIMARY_STORAGE, "", LimitName.BYTES_PER_SECOND, 1 << 20)
     faked.engine.start(faked.job("a"))
     uuid = faked.engine.scalar("SELECT uuid FROM items")
-    claim = leases.claim(faked.engine.database, uuid, owner="w", lease_s=60)
+    claim = leases.claim(faked.engine.database, uuid, host_of(faked), owner="w", lease_s=60)
     assert claim is not None
     assert claim.flags.rate_bytes_s is None
 

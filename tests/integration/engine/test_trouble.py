@@ -26,6 +26,10 @@ from tests.integration.engine.conftest import Faked
 from workers.lease import Lease
 
 
+def host_of(faked: Faked) -> str:
+    return faked.inventory.hosts[0]
+
+
 def fails(name: str, error: BaseException, times: int = 1) -> Callable[[str], None]:
     """Raises at the first `times` calls of that name."""
     left = [times]
@@ -209,8 +213,8 @@ def test_a_worker_that_lost_its_lease_can_record_nothing(faked: Faked) -> None:
     late = faked.engine.rows("SELECT uuid FROM items")[0].uuid
     faked.engine.pass_time(16)
     database = faked.engine.database
-    older = leases.claim(database, late, owner="older", lease_s=0)
-    newer = leases.claim(database, late, owner="newer", lease_s=15)
+    older = leases.claim(database, late, host_of(faked), owner="older", lease_s=0)
+    newer = leases.claim(database, late, host_of(faked), owner="newer", lease_s=15)
     assert older is not None
     assert newer is not None
     record = StepRecord(step=StepName.DEFINE_VM, elapsed_s=0, bytes_done=0)
@@ -234,7 +238,9 @@ def test_a_claimed_item_cannot_be_claimed_twice(faked: Faked) -> None:
     with pytest.raises(Killed):
         faked.engine.start(faked.job("a"))
     uuid = faked.engine.rows("SELECT uuid FROM items")[0].uuid
-    assert leases.claim(faked.engine.database, uuid, owner="other", lease_s=15) is None
+    assert (
+        leases.claim(faked.engine.database, uuid, host_of(faked), owner="other", lease_s=15) is None
+    )
 
 
 def test_grants_of_a_silent_host_wait_again(faked: Faked) -> None:

@@ -10,7 +10,7 @@ from app.domain.plan import CloneMethod, ClonePlan, NicPlan, VolumePlan
 from workers.hypervisors.kvm.template import BASE, SEED, disk_paths, parse, to_text
 
 NAMESPACE = "https://vmclone/domain/1"
-_SEED_BUS = {"x86_64": "sata", "i686": "ide"}  # elsewhere drives are disks
+_PREFIXES = {"virtio": "vd", "ide": "hd"}  # of a disk's name, by its bus
 _TAP_LENGTH = 15  # an interface's name; source: linux/if.h, IFNAMSIZ
 
 
@@ -130,7 +130,7 @@ def _disks(domain: Element, devices: Element, plan: ClonePlan) -> None:
             devices.remove(disk)
     _fill_drives(devices, plan)
     if seed:
-        devices.append(_seed_drive(domain, devices, plan.architecture, seed))
+        devices.append(_seed_drive(devices, seed))
 
 
 def _set_volume(disk: Element, volume: VolumePlan) -> None:
@@ -169,19 +169,18 @@ def _fill_drives(devices: Element, plan: ClonePlan) -> None:
             _set_file(drive, cdrom.iso_path, "raw")
 
 
-def _seed_drive(domain: Element, devices: Element, architecture: str, path: str) -> Element:
-    """A drive of its own, where libvirt finds room for it."""
-    bus = _SEED_BUS.get(architecture)
-    machine = domain.find("os/type")
-    if bus == "sata" and machine is not None and "q35" not in machine.get("machine", ""):
-        bus = "ide"  # the i440fx machines have no other
-    prefix = {"sata": "sd", "ide": "hd", None: "vd"}[bus]
+def _seed_drive(devices: Element, path: str) -> Element:
+    """A drive of its own on the root volume's bus, which the guest surely sees: kernels made for
+    clouds know no SATA. On virtio there are no CD-ROMs, and guests look at disks as well."""
+    root = devices.find("disk[@device='disk']/target")
+    bus = "virtio" if root is None else root.get("bus", "virtio")
+    prefix = _PREFIXES.get(bus, "sd")
     taken = {target.get("dev") for target in devices.iterfind("disk/target")}
-    name = next(n for letter in "abcdefghijklmnop" if (n := prefix + letter) not in taken)
-    disk = etree.Element("disk", {"type": "file", "device": "cdrom" if bus else "disk"})
+    name = next(n for letter in "abcdefghijklmnopqrstuvwxyz" if (n := prefix + letter) not in taken)
+    disk = etree.Element("disk", {"type": "file", "device": "disk" if bus == "virtio" else "cdrom"})
     etree.SubElement(disk, "driver", {"name": "qemu", "type": "raw"})
     etree.SubElement(disk, "source", {"file": path})
-    etree.SubElement(disk, "target", {"dev": name, "bus": bus or "virtio"})
+    etree.SubElement(disk, "target", {"dev": name, "bus": bus})
     etree.SubElement(disk, "readonly")
     return disk
 

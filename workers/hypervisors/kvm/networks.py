@@ -8,11 +8,30 @@ import libvirt
 from lxml import etree
 
 from app.domain.errors import NetworkMissing
-from app.domain.plan import ClonePlan, NicPlan
-from workers.hypervisors.kvm.connection import Connection
+from app.domain.plan import ClonePlan, HostRef, NicPlan
+from workers.hypervisors.kvm.connection import SYSTEM_URI, Connection
 from workers.hypervisors.kvm.faults import is_gone
 
 _NOW_AND_LATER = libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE | libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG
+
+
+def fault_of(bridge: str | None, libvirt_network: str | None, host: HostRef) -> str | None:
+    """Why no NIC can be plugged in on this host, and what to do; None if one can."""
+    if libvirt_network:
+        with Connection(host.libvirt_uri or SYSTEM_URI).opened("looking at a network") as libvirtd:
+            network = _network(libvirtd, libvirt_network)
+            if network is not None and network.isActive():
+                return None
+        return (
+            f"libvirt network {libvirt_network} does not run on host {host.name}; start it, or "
+            "correct `libvirtNetwork` in the inventory"
+        )
+    if bridge and Path(f"/sys/class/net/{bridge}/bridge").is_dir():
+        return None
+    return (
+        f"host {host.name} has no bridge {bridge or '(none is declared)'}; make it there, or "
+        "correct `bridge` in the inventory"
+    )
 
 
 class Networks:
@@ -22,14 +41,11 @@ class Networks:
     def prepare(self, plan: ClonePlan) -> None:
         """Raises NetworkMissing."""
         for nic in plan.nics:
+            fault = fault_of(nic.bridge, nic.libvirt_network, plan.host)
+            if fault is not None:
+                raise NetworkMissing(f"l3Network[uuid:{nic.l3_network_uuid}]: {fault}")
             if nic.libvirt_network:
                 self._add_address(nic)
-            elif not nic.bridge or not Path(f"/sys/class/net/{nic.bridge}/bridge").is_dir():
-                raise NetworkMissing(
-                    f"host {plan.host.name} has no bridge {nic.bridge or '(none is declared)'} for "
-                    f"l3Network[uuid:{nic.l3_network_uuid}]; make it there, or correct `bridge` in "
-                    "the inventory"
-                )
 
     def forget(self, nics: Sequence[NicPlan]) -> None:
         for nic in nics:
@@ -39,25 +55,20 @@ class Networks:
     def _add_address(self, nic: NicPlan) -> None:
         self._remove_address(nic)  # of an earlier run: added twice, libvirt refuses
         with self._connection.opened(f"giving {nic.mac} its address") as libvirtd:
-            network = _network(libvirtd, nic)
-            if network is None or not network.isActive():
-                raise NetworkMissing(
-                    f"libvirt network {nic.libvirt_network} does not run on this host; start it, "
-                    "or correct `libvirtNetwork` in the inventory"
-                )
-            if _has_dhcp(network):
+            network = _network(libvirtd, str(nic.libvirt_network))
+            if network is not None and _has_dhcp(network):
                 _update(network, libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST, nic)
 
     def _remove_address(self, nic: NicPlan) -> None:
         with self._connection.opened(f"taking back the address of {nic.mac}") as libvirtd:
-            network = _network(libvirtd, nic)
+            network = _network(libvirtd, str(nic.libvirt_network))
             if network is not None and network.isActive() and nic.mac in network.XMLDesc():
                 _update(network, libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE, nic)
 
 
-def _network(libvirtd: libvirt.virConnect, nic: NicPlan) -> libvirt.virNetwork | None:
+def _network(libvirtd: libvirt.virConnect, name: str) -> libvirt.virNetwork | None:
     try:
-        return libvirtd.networkLookupByName(nic.libvirt_network)
+        return libvirtd.networkLookupByName(name)
     except libvirt.libvirtError as error:
         if is_gone(error):
             return None

@@ -1,31 +1,23 @@
 """`vmclone doctor`: what an installation needs, each line in order or with what to do."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import redis
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app.domain.errors import CloneError
+from app.domain.plan import HypervisorType
 from app.endpoints import broker_url
 from app.queue import CONTROL_SEEN_KEY
 from app.settings import Settings
-from app.store import audit
+from app.store import audit, hosts
 from app.store.hosts import SEEN_WITHIN_S
 from app.store.migrate import head_revision, revision_of
 from app.store.session import Database
+from workers.ops.doctor.findings import Check
+from workers.ops.doctor.kvm import HostNetwork, check_host
 from workers.storage import open_storage
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    what: str
-    held: bool
-    text: str  # what was seen; what to do where it does not hold
-
-    def line(self) -> str:
-        return f"{'ok    ' if self.held else 'FAILED'} {self.what}: {self.text}"
 
 
 def check_all(database: Database, settings: Settings, machine_id: str) -> Iterator[Check]:
@@ -40,7 +32,7 @@ def check_all(database: Database, settings: Settings, machine_id: str) -> Iterat
     yield _migrations(database)
     yield from _broker(settings)
     yield _hosts(database)
-    yield from _storages(database, settings, machine_id)
+    yield from _on_this_machine(database, settings, machine_id)
 
 
 def _migrations(database: Database) -> Check:
@@ -81,9 +73,19 @@ def _hosts(database: Database) -> Check:
     return Check("hosts", True, f"{len(rows)} served")
 
 
-def _storages(database: Database, settings: Settings, machine_id: str) -> Iterator[Check]:
+def _on_this_machine(database: Database, settings: Settings, machine_id: str) -> Iterator[Check]:
     with database.single() as connection:
         served = audit.served(connection, machine_id)
+        networks = {h.uuid: audit.networks_of(connection, h.uuid) for h in served.hosts}
+        seen = {h.uuid: hosts.storages_of(connection, [h.uuid]) for h in served.hosts}
+    for host in served.hosts:
+        if host.hypervisor_type is HypervisorType.KVM:
+            yield from check_host(
+                host,
+                [storage.ref for storage in seen[host.uuid] if storage.initialized],
+                [HostNetwork(*network) for network in networks[host.uuid]],
+                settings,
+            )
     for storage in served.storages:
         try:
             facts = open_storage(storage, settings).facts()

@@ -33,6 +33,18 @@ class Finding:
         return asdict(self)
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that an installation needs."""
+
+    what: str
+    held: bool
+    text: str  # what was seen; what to do where it does not hold
+
+    def line(self) -> str:
+        return f"{'ok    ' if self.held else 'FAILED'} {self.what}: {self.text}"
+
+
 def exit_status(findings: list[Finding]) -> int:
     """0 nothing is left to do, 1 something is, 2 something could not be looked at."""
     left = [finding for finding in findings if not finding.repaired]

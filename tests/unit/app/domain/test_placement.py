@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from app.domain.errors import NoHostAvailable
+from app.domain.line import Line
 from app.domain.placement import Candidate, Demand, choose, reachable
 from app.domain.plan import HypervisorType
 from app.domain.slots import Slots
@@ -37,6 +38,7 @@ def host(uuid: str = "h", **changes: Any) -> Candidate:
             processes=4,
             free_cpu=10,
             free_memory=1000,
+            line=Line(),
             builds=slots(4),
             copies=slots(4),
             vm_count=0,

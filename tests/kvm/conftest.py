@@ -1,0 +1,48 @@
+"""Hosts and guests for the tests of the KVM data plane. What one of them needs and this machine
+lacks skips its tests by name."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.guest.build import build_guest, cache_folder, missing_programs
+from tests.guest.packages import PackageMissing
+from tests.kvm import accelerator
+from tests.kvm.libvirt_host import LibvirtHost, libvirt_host
+from tests.requirements import require
+
+
+def guest_image(*, sata: bool = True) -> Path:
+    """Skips where none can be built."""
+    missing = missing_programs()
+    require(not missing, f"what the guest is built with: {' '.join(missing)}")
+    try:
+        return build_guest(cache_folder(), sata=sata)
+    except PackageMissing as error:
+        require(False, f"Debian's packages for the guest: {error}")
+        raise
+
+
+@pytest.fixture(scope="session")
+def guest() -> Path:
+    """The tiny guest's disk, a qcow2 file that is not to be written to."""
+    return guest_image()
+
+
+@pytest.fixture(scope="session")
+def cloud_guest() -> Path:
+    """The same with the kernel of Debian's cloud images: it boots faster and sees no SATA drive."""
+    return guest_image(sata=False)
+
+
+@pytest.fixture(scope="session")
+def domain_type(guest: Path) -> str:
+    """ "kvm" where a guest boots by it, else "qemu"."""
+    return accelerator.domain_type(guest)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[LibvirtHost]:
+    with libvirt_host(tmp_path / "host-a", "host-a") as made:
+        yield made

@@ -1,0 +1,275 @@
+"""What the other tests here stand on: hosts that are whole and leave nothing, and a guest that is
+what its seed says and no more."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+import yaml
+
+from tests.guest.build import (
+    HERE,
+    MACHINE_ID,
+    ROOT_MARKER,
+    START_WORKLOAD,
+    build_data,
+    build_guest,
+    cache_folder,
+)
+from tests.kvm.domains import (
+    TPM,
+    UEFI,
+    UEFI_MEMORY_MIB,
+    Domain,
+    static_network,
+    write_seed,
+)
+from tests.kvm.libvirt_host import LibvirtHost, libvirt_host, require_host
+from tests.kvm.namespaces import connect
+from tests.kvm.waiting import until
+from tests.requirements import require
+
+MAC, IP = "fa:00:00:00:00:01", "10.77.0.5"
+GENERATION = "12345678-9abc-def0-1122-334455667788"
+KEY = "ssh-ed25519 AAAAC3Nz someone@example"
+DATA_MARKER = 'the "golden" data'
+VENDOR = {
+    "bootcmd": [
+        ["cloud-init-per", "instance", "new-id", "sh", "-c", "rm -f /var/lib/dbus/machine-id"],
+        "[ -e /var/lib/dbus/machine-id ] || [ -e /ran ] || : > /etc/machine-id",
+        ["systemd-machine-id-setup"],
+    ],
+    "runcmd": [["touch", "/ran"], list(START_WORKLOAD)],
+}
+
+
+def test_a_guest_is_what_its_seed_says(
+    host: LibvirtHost, guest: Path, domain_type: str, tmp_path: Path
+) -> None:
+    domain = Domain(
+        "one",
+        domain_type,
+        MAC,
+        disks(guest, tmp_path),
+        seed(tmp_path),
+        more=f"<genid>{GENERATION}</genid>",
+        devices=TPM,
+    )
+    with host.connection() as libvirtd:
+        defined = libvirtd.defineXML(domain.xml())
+        defined.create()
+        said = host.identity(IP)
+        assert said["hostname"] == "one"
+        assert said["nics"] == [{"mac": MAC, "ip": IP}]
+        assert said["uuid"] == defined.UUIDString()
+        assert said["instance_id"] == "i-one"
+        assert said["ssh_keys"] == [KEY]
+        assert said["markers"] == {"root": ROOT_MARKER, "data": DATA_MARKER}
+        assert said["machine_id"] not in {MACHINE_ID, None}
+        assert said["boots"] == 1
+        assert said["tpm"] is True
+        assert said["vmgenid"] == UUID(GENERATION).bytes_le.hex()
+        until(lambda: host.identity(IP)["counts"]["data"] > 5, "the workload", within_s=20)
+    host.kill_libvirtd()
+    before = host.identity(IP)
+    host.start_libvirtd()
+    with host.connection() as libvirtd:
+        (running,) = libvirtd.listAllDomains()
+        after = host.identity(IP)
+        assert after["counts"]["root"] > before["counts"]["root"]
+        assert after["worst_gap_ms"] > 0
+        running.shutdown()
+        until(lambda: not running.isActive(), "the guest obeys ACPI", within_s=20)
+        assert "CLONE-READY" in host.machine.path("/var/log/libvirt/one.log").read_text()
+
+
+def test_a_guest_without_a_seed_boots_by_uefi_and_keeps_its_machine_id(
+    host: LibvirtHost, cloud_guest: Path, domain_type: str, tmp_path: Path
+) -> None:
+    require(Path("/usr/share/OVMF/OVMF_CODE_4M.fd").exists(), "OVMF (package ovmf)")
+    host.add_network("lan", bridge="virbr1", net="10.78.0")
+    domain = Domain(
+        "two",
+        domain_type,
+        MAC,
+        disks(cloud_guest, tmp_path)[:1],
+        bridge="virbr1",
+        memory_mib=UEFI_MEMORY_MIB,
+        firmware=UEFI,
+    )
+    with host.connection() as libvirtd:
+        defined = libvirtd.defineXML(domain.xml())
+        defined.create()
+        network = libvirtd.networkLookupByName("lan")
+        (lease,) = until(network.DHCPLeases, "the guest asks for an address", within_s=60)
+        said = host.identity(lease["ipaddr"])
+    assert said["nics"] == [{"mac": MAC, "ip": lease["ipaddr"]}]
+    assert said["hostname"] == "golden"
+    assert said["machine_id"] == said["dbus_machine_id"] == MACHINE_ID
+    assert said["instance_id"] is None
+    assert said["markers"]["data"] is None
+    assert said["tpm"] is False
+    assert said["vmgenid"] is None
+
+
+def disks(guest: Path, folder: Path) -> list[Path]:
+    root = folder / "root.qcow2"
+    shutil.copyfile(guest, root)
+    return [root, build_data(folder, DATA_MARKER)]
+
+
+def seed(folder: Path) -> Path:
+    return write_seed(
+        folder / "seed.iso",
+        instance_id="i-one",
+        hostname="one",
+        network=static_network(MAC, IP, gateway="10.77.0.1"),
+        vendor=VENDOR,
+        keys=[KEY],
+    )
+
+
+def test_the_guest_is_built_once(guest: Path) -> None:
+    made = guest.stat()
+    again = build_guest(cache_folder())
+    assert (again, again.stat().st_ino) == (guest, made.st_ino)
+    assert made.st_size < 24 << 20
+
+
+def test_hosts_side_by_side_are_two_hosts_on_one_network(tmp_path: Path) -> None:
+    require(shutil.which("busybox"), "busybox (package busybox-static)")
+    with (
+        libvirt_host(tmp_path / "a", "host-a", address="10.77.0.1") as one,
+        libvirt_host(tmp_path / "b", "host-b", address="10.77.0.2") as other,
+    ):
+        connect(one.machine, other.machine)
+        one.run("busybox", "ping", "-c", "1", "-W", "5", "10.77.0.2")
+        assert one.run("hostname") != other.run("hostname")
+        assert one.run("cat", "/etc/machine-id") != other.run("cat", "/etc/machine-id")
+        one.add_network("of-one")
+        with one.connection() as first, other.connection() as second:
+            assert [network.name() for network in first.listAllNetworks()] == ["of-one"]
+            assert second.listAllNetworks() == []
+
+
+def test_a_host_remembers_when_its_power_was_off(tmp_path: Path) -> None:
+    with libvirt_host(tmp_path / "a", "host-a") as host:
+        host.add_network("lasting")
+        known = host.run("cat", "/etc/machine-id")
+    with libvirt_host(tmp_path / "a", "host-a") as host, host.connection() as libvirtd:
+        (network,) = libvirtd.listAllNetworks()
+        assert (network.name(), network.isActive()) == ("lasting", 0)
+        assert host.run("cat", "/etc/machine-id") == known
+
+
+HOST_OF_A_CHILD = """
+import sys
+from pathlib import Path
+from tests.kvm.libvirt_host import libvirt_host
+from tests.kvm.test_harness import namespaces
+with libvirt_host(Path(sys.argv[1]), "host-c") as host:
+    host.add_network("lan")
+    print(*namespaces(host), flush=True)
+    if sys.argv[2] == "fails":
+        raise RuntimeError
+    if sys.argv[2] == "is killed":
+        sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("how", ["ends", "fails", "is killed"])
+def test_a_host_leaves_nothing(tmp_path: Path, how: str) -> None:
+    require_host()
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOST_OF_A_CHILD, str(tmp_path / "c"), how],
+        cwd=HERE.parents[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with child:
+        assert child.stdout
+        used = set(child.stdout.readline().split())
+        assert len(used) == 3
+        if how == "is killed":
+            assert in_use() & used == used
+            child.send_signal(signal.SIGKILL)
+        child.wait(timeout=30)
+    until(lambda: not in_use() & used, f"the namespaces {used} end", within_s=10)
+    assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
+
+
+KINDS = ("mnt", "net", "pid")
+
+
+def namespaces(host: LibvirtHost) -> list[str]:
+    return host.run("readlink", *(f"/proc/self/ns/{kind}" for kind in KINDS)).split()
+
+
+def in_use() -> set[str]:
+    """Namespaces that any process of this machine is in."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        # It may have ended meanwhile.
+        with suppress(OSError):
+            found |= {os.readlink(process / "ns" / kind) for kind in KINDS}
+    return found
+
+
+DOCUMENTS: list[Any] = [
+    {
+        "bootcmd": [
+            ["sh", "-c", "a; [ -e 'b' ] && c: \"d\" # e"],
+            "echo x > /y",
+            "one\ntwo\n\nthree",
+        ]
+    },
+    {"users": [], "disable_root": False, "nothing": None, "chpasswd": {"list": "root:$6$x/y.z"}},
+    {"ethernets": {"nic0": {"match": {"macaddress": "fa:00:00:00:00:01"}, "a": ["10.0.0.1/24"]}}},
+    [{"a": [["b"], {"c": "- d"}]}, "'", "it's", " e ", "\tf", "\\}", "g:", "#h", "true", "~"],
+]
+WRITTEN = [
+    '#cloud-config\n# said by hand\nbootcmd:\n  - [ sh, -c, "echo a, b" ]  # why\n  - echo c # d\n',
+    "runcmd:\n- |\n  one\n    two\n\n  three\n- >-\n  four\n  five\nnext: {a: [b, 'c'], d: e}\n",
+]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(yaml.safe_dump(document, width=1 << 20) for document in DOCUMENTS),
+        *(json.dumps(document, indent=indent) for document in DOCUMENTS for indent in (None, 2)),
+        *WRITTEN,
+    ],
+)
+def test_the_guest_reads_yaml(text: str) -> None:
+    require(shutil.which("busybox"), "busybox (package busybox-static)")
+    said = subprocess.run(
+        ["busybox", "awk", "-f", str(HERE / "root/lib/guest/yaml.awk")],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    lines = [line.replace("\1", "\n").split("\t", 1) for line in said.splitlines()]
+    assert [tuple(line) for line in lines] == list(scalars(yaml.safe_load(text)))
+
+
+def scalars(content: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """What the guest makes of a document: each scalar by its path."""
+    if isinstance(content, dict | list):
+        pairs = content.items() if isinstance(content, dict) else enumerate(content)
+        for key, value in pairs:
+            yield from scalars(value, f"{path}/{key}" if path else str(key))
+    else:
+        yield path, content if isinstance(content, str) else json.dumps(content)

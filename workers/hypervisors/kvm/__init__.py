@@ -1,0 +1,1 @@
+"""KVM through libvirt: domains of this host's system instance."""

@@ -1,0 +1,41 @@
+"""A guest of a moment, which shows whether this host can run one with a given image."""
+
+from uuid import uuid4
+
+import libvirt
+from lxml import etree
+
+from app.domain.errors import CloneError
+from app.domain.plan import HostRef
+from workers.hypervisors.kvm.accelerator import domain_type
+from workers.hypervisors.kvm.connection import SYSTEM_URI, Connection
+
+
+def starts_with(image: str, host: HostRef) -> str | None:
+    """None where a paused guest starts with the raw image as its disk; else what libvirt says. It
+    is never defined, runs nothing, and goes with the connection at the latest."""
+    connection = Connection(host.libvirt_uri or SYSTEM_URI)
+    flags = libvirt.VIR_DOMAIN_START_PAUSED | libvirt.VIR_DOMAIN_START_AUTODESTROY
+    try:
+        with connection.opened(f"starting a probe with {image}") as libvirtd:
+            domain = libvirtd.createXML(_xml(image, domain_type()), flags)
+            domain.destroy()
+    except CloneError as error:
+        return error.details
+    finally:
+        connection.close()
+    return None
+
+
+def _xml(image: str, kind: str) -> str:
+    domain = etree.Element("domain", {"type": kind})
+    for tag, text in (("name", f"vmclone-probe-{uuid4().hex}"), ("memory", "16384")):
+        etree.SubElement(domain, tag).text = text
+    etree.SubElement(etree.SubElement(domain, "os"), "type").text = "hvm"
+    disk = etree.SubElement(
+        etree.SubElement(domain, "devices"), "disk", {"type": "file", "device": "disk"}
+    )
+    etree.SubElement(disk, "driver", {"name": "qemu", "type": "raw"})
+    etree.SubElement(disk, "source", {"file": image})
+    etree.SubElement(disk, "target", {"dev": "vda", "bus": "virtio"})
+    return etree.tostring(domain, encoding="unicode")

@@ -1,0 +1,63 @@
+"""A host's line of granted items: a message wakes a process, which takes what there is.
+
+Messages wake processes, and the database says what there is to do: a busy host costs a message a
+turn and not one a name. After its turn a process goes back to its queue, where bases and, on a
+machine with several simulated hosts, the other hosts wait.
+"""
+
+import time
+from collections.abc import Callable
+
+from app.queue import TaskName, host_queue
+from app.store import items, leases
+from app.store.leases import Claim
+from workers.context import WorkerContext
+from workers.holding import holding
+from workers.lease import is_draining
+from workers.runner import publish_end, run
+
+TURN_S = 0.15
+
+
+def work(host_uuid: str, first_uuid: str, worker: WorkerContext) -> None:
+    """Take the item as far as it goes now, if it is one of this host's, then what else is granted
+    to the host, first in line first. Safe to call twice, late, or for what somebody else has."""
+    turn_ends_s = time.monotonic() + TURN_S
+    more = True
+    ran = _take(lambda **who: leases.claim(worker.database, first_uuid, host_uuid, **who), worker)
+    # Each turn runs one item at least, however long it took to find one.
+    while more and not is_draining() and not (ran and time.monotonic() > turn_ends_s):
+        more = ran = _take(
+            lambda **who: leases.claim_next(worker.database, host_uuid, **who), worker
+        )
+    if more:
+        # Also where this worker stops: whoever is there, or comes, goes on at once.
+        worker.publish(TaskName.CLONE_VM, first_uuid, queue=host_queue(host_uuid))
+
+
+def _take(claim: Callable[..., Claim | None], worker: WorkerContext) -> bool:
+    """False where there was nothing to claim, or the database did not say."""
+    lease_s = worker.settings.lease_s
+    claimed: list[Claim] = []
+
+    def claims() -> Claim | None:
+        found = claim(owner=worker.name, lease_s=lease_s)
+        claimed.extend([found] if found else [])
+        return found
+
+    held = holding(
+        worker,
+        claim=claims,
+        beat=lambda mine, bytes_done: leases.beat(
+            worker.beats, mine, lease_s=lease_s, bytes_done=bytes_done
+        ),
+        hand_back=lambda mine: items.give_up(worker.database, mine),
+    )
+    complete = None
+    with held as mine:
+        if mine is not None:
+            complete = run(mine.claim, mine.lease, worker)
+    # Not under the lock: the broker may be slow, and who wants the lock kills its holder.
+    if complete is not None:
+        publish_end(worker, claimed[0].job_uuid, complete)
+    return bool(claimed)

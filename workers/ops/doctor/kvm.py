@@ -1,0 +1,99 @@
+"""What a KVM host needs, each line in order or with what to do. Runs on that host."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+from app.domain.errors import CloneError
+from app.domain.plan import HostRef, StorageRef
+from app.settings import Settings
+from workers.hypervisors import open_hypervisor
+from workers.ops.doctor.findings import Check
+from workers.storage import open_storage
+
+
+@dataclass(frozen=True, slots=True)
+class HostNetwork:
+    """An L3 network that the host's cluster reaches."""
+
+    name: str
+    bridge: str | None
+    libvirt_network: str | None
+
+
+def check_host(
+    host: HostRef,
+    storages: Sequence[StorageRef],
+    networks: Sequence[HostNetwork],
+    settings: Settings,
+) -> Iterator[Check]:
+    """The rest is left out once libvirt does not answer."""
+    what = f"host {host.name}"
+    try:
+        hypervisor = open_hypervisor(host, settings)
+        facts = hypervisor.facts()
+    except CloneError as error:
+        yield Check(f"{what}, libvirt", False, error.details)
+        return
+    if facts is not None:
+        yield Check(
+            f"{what}, libvirt",
+            True,
+            f"{facts.cpu_num} CPUs, {facts.memory_bytes >> 30} GiB, {len(facts.foreign)} domains "
+            "that are not vmclone's run there",
+        )
+    yield _tool(what)
+    yield _accelerator(what)
+    for network in networks:
+        yield _network(what, network, host)
+    for storage in storages:
+        yield _permissions(what, storage, host, settings)
+
+
+def _tool(what: str) -> Check:
+    found = shutil.which("qemu-img")
+    text = found or "missing: chains of images cannot be flattened; install qemu-utils (qemu-img)"
+    return Check(f"{what}, qemu-img", found is not None, text)
+
+
+def _accelerator(what: str) -> Check:
+    from workers.hypervisors.kvm.accelerator import KVM, domain_type
+
+    if domain_type() == KVM:
+        return Check(f"{what}, KVM", True, "boots")
+    there = os.path.exists("/dev/kvm")
+    text = "/dev/kvm is there and boots nothing" if there else "there is no /dev/kvm"
+    text += ": guests are emulated, many times slower; turn virtualisation on in the firmware, or "
+    return Check(f"{what}, KVM", False, f"{text}nested virtualisation for this host")
+
+
+def _network(what: str, network: HostNetwork, host: HostRef) -> Check:
+    from workers.hypervisors.kvm.networks import fault_of
+
+    name = f"{what}, network {network.name}"
+    fault = fault_of(network.bridge, network.libvirt_network, host)
+    there = network.libvirt_network or network.bridge
+    return Check(name, fault is None, fault or f"{there} is there")
+
+
+def _permissions(what: str, storage: StorageRef, host: HostRef, settings: Settings) -> Check:
+    """A probe of libvirt's own: QEMU runs as another user, and confined, on most systems."""
+    from workers.hypervisors.kvm.probe import starts_with
+
+    name = f"{what}, images in {storage.url}"
+    driver = open_storage(storage, settings)
+    path = f"{storage.url.rstrip('/')}/work/{uuid4().hex}.part"
+    try:
+        driver.put(path, bytes(1 << 20), part_of=uuid4().hex)
+        try:
+            fault = starts_with(path, host)
+        finally:
+            driver.drop(path)
+    except CloneError as error:
+        return Check(name, False, error.details)
+    text = "a guest can use them" if fault is None else f"{fault}; give QEMU's user, AppArmor or "
+    if fault is not None:
+        text += "SELinux access to the folder and to each one above it"
+    return Check(name, fault is None, text)
