@@ -10,6 +10,8 @@ import sys
 PACKAGES = {
     "qemu-img": "qemu-utils",
     "mkfs.xfs": "xfsprogs",
+    "mkfs.vfat": "dosfstools",
+    "isoinfo": "genisoimage",
 }
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
 

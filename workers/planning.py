@@ -334,7 +334,7 @@ class JobPlanner:
             return None
         return GuestIdentity(
             instance_id=item.vm_uuid,
-            hostname=wish.hostname or hostname_of(item.name),
+            hostname=wish.hostname or hostname_of(item.name, self.source.platform),
             ssh_keys=wish.ssh_keys,
             user_data=wish.user_data,
             root_password_hash=wish.root_password_hash,

@@ -18,6 +18,7 @@ from app.domain.errors import (
     ResourceNotFound,
     VmStateNotAllowed,
 )
+from app.domain.guest import check_platform
 from app.domain.plan import CloneStrategy, HypervisorType, VolumeType
 from app.domain.request import CloneRequest, parse_clone_request
 from app.domain.spec import CloneSpec, VolumeWish
@@ -67,6 +68,8 @@ def _judge(connection: Connection, job_uuid: str) -> Judged | None:
     try:
         request = parse_clone_request(job.request)
         source = _source(connection, job.vm_instance_uuid, job.account_uuid)
+        if _boots(source):
+            check_platform(request.guest, source.platform)
         _check_references(connection, request)
         spec = _spec(request)
         volumes = _count_volumes(connection, source, spec)

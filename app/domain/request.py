@@ -11,7 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.domain.errors import InvalidArgument, NotImplementedHere, ResourceNotFound
-from app.domain.guest import GuestWish, checked_hostname, checked_user_data
+from app.domain.guest import (
+    GuestWish,
+    checked_hostname,
+    checked_ssh_key,
+    checked_user_data,
+)
 from app.domain.plan import CloneMethod, CloneStrategy
 from app.domain.spec import VolumeChoice
 
@@ -348,7 +353,9 @@ def _guest(system_tags: Sequence[str], specification: Mapping[str, Any], names: 
     return GuestWish(
         applied=identity != "none",
         hostname=checked_hostname(hostname) if hostname else None,
-        ssh_keys=tuple("::".join(values) for _, values in _values(system_tags, "sshkey")),
+        ssh_keys=tuple(
+            checked_ssh_key("::".join(values)) for _, values in _values(system_tags, "sshkey")
+        ),
         user_data=checked_user_data(user_data) if user_data else None,
         root_password_hash=password or None,
     )

@@ -5,9 +5,9 @@ from typing import Any
 
 from passlib.hash import sha512_crypt
 
+from app.domain.guest import is_password_hash
+
 TAG = "rootPassword::"
-# What may not stand in a request as it came: a hash of our own is the only one with this prefix.
-_HASHED = "$6$"
 
 
 def hash_of(password: str) -> str:
@@ -43,4 +43,4 @@ def _tag(tag: Any, change: Callable[[str], str]) -> Any:
 
 
 def _once(password: str, change: Callable[[str], str]) -> str:
-    return password if not password or password.startswith(_HASHED) else change(password)
+    return password if not password or is_password_hash(password) else change(password)

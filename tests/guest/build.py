@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -44,6 +45,7 @@ _DRIVES = ["sd_mod", "sr_mod"]
 _CONTROLLERS = ["virtio_pci", "virtio_blk", "virtio_net", "virtio_scsi", "ahci", "ata_piix"]
 _OTHERS = ["evdev", "button", "virtio-rng", "qemu_fw_cfg"]
 _MODULES = [*_FILE_SYSTEMS, *_DRIVES, *_CONTROLLERS, *_OTHERS]
+_KEPT_S = 24 * 3600
 _STATE = ("var/lib/guest", "var/lib/dbus")
 # A program that the build uses, and its Debian package.
 PROGRAMS = {
@@ -93,6 +95,7 @@ def build_guest(folder: Path, *, sata: bool = True) -> Path:
                 disk = _disk(Path(work), archives)
                 disk.chmod(0o444)
                 disk.rename(built)
+            _forget_old(folder)
     return built
 
 
@@ -101,6 +104,13 @@ def build_data(folder: Path, marker: str) -> Path:
     with tempfile.TemporaryDirectory(dir=folder) as work:
         Path(work, "marker").write_text(f"{marker}\n")
         return _ext4(folder / "data.raw", _DATA_SIZE, "data", Path(work))
+
+
+def _forget_old(folder: Path) -> None:
+    """Guests of other scripts, but not those that a test run beside this one may be using."""
+    for image in folder.glob("guest-*.qcow2"):
+        if image.stat().st_mtime < time.time() - _KEPT_S:
+            image.unlink()
 
 
 def _digest(archives: Iterable[Path]) -> str:

@@ -95,21 +95,10 @@ def machine(
     `own`: folders ("etc/libvirt") that it has for itself.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    options = ["--mount", "--net", "--uts", "--pid", "--kill-child", "--mount-proc"]
+    words = ["unshare", "--mount", "--net", "--uts", "--pid", "--kill-child", "--mount-proc"]
+    words += ["sh", "-c", _INIT, "sh", str(folder), name, address, machine_id, *own]
     with subprocess.Popen(
-        [
-            "unshare",
-            *options,
-            "sh",
-            "-c",
-            _INIT,
-            "sh",
-            str(folder),
-            name,
-            address,
-            machine_id,
-            *own,
-        ],
+        words,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -19,6 +19,7 @@ import yaml
 from tests.guest.build import (
     HERE,
     MACHINE_ID,
+    READY,
     ROOT_MARKER,
     START_WORKLOAD,
     build_data,
@@ -42,13 +43,10 @@ MAC, IP = "fa:00:00:00:00:01", "10.77.0.5"
 GENERATION = "12345678-9abc-def0-1122-334455667788"
 KEY = "ssh-ed25519 AAAAC3Nz someone@example"
 DATA_MARKER = 'the "golden" data'
+NEW_ID = "rm -f /var/lib/dbus/machine-id; : > /etc/machine-id; systemd-machine-id-setup"
 VENDOR = {
-    "bootcmd": [
-        ["cloud-init-per", "instance", "new-id", "sh", "-c", "rm -f /var/lib/dbus/machine-id"],
-        "[ -e /var/lib/dbus/machine-id ] || [ -e /ran ] || : > /etc/machine-id",
-        ["systemd-machine-id-setup"],
-    ],
-    "runcmd": [["touch", "/ran"], list(START_WORKLOAD)],
+    "bootcmd": [["cloud-init-per", "instance", "new-id", "sh", "-c", NEW_ID]],
+    "runcmd": ["echo started > /dev/ttyS0", list(START_WORKLOAD)],
 }
 
 
@@ -78,7 +76,7 @@ def test_a_guest_is_what_its_seed_says(
         assert said["boots"] == 1
         assert said["tpm"] is True
         assert said["vmgenid"] == UUID(GENERATION).bytes_le.hex()
-        until(lambda: host.identity(IP)["counts"]["data"] > 5, "the workload", within_s=20)
+        until(lambda: (host.identity(IP)["counts"]["data"] or 0) > 5, "the workload", within_s=20)
     host.kill_libvirtd()
     before = host.identity(IP)
     host.start_libvirtd()
@@ -89,7 +87,8 @@ def test_a_guest_is_what_its_seed_says(
         assert after["worst_gap_ms"] > 0
         running.shutdown()
         until(lambda: not running.isActive(), "the guest obeys ACPI", within_s=20)
-        assert "CLONE-READY" in host.machine.path("/var/log/libvirt/one.log").read_text()
+        console = host.machine.path("/var/log/libvirt/one.log").read_text()
+        assert console.index("started") < console.index(READY)
 
 
 def test_a_guest_without_a_seed_boots_by_uefi_and_keeps_its_machine_id(
