@@ -126,3 +126,21 @@ def test_a_paused_jobs_items_and_those_whose_time_has_not_come_are_passed_over(
     (host,) = faked.inventory.hosts
     assert take_next(faked, host).job_uuid == now
     assert leases.claim_next(faked.engine.database, host, owner="w", lease_s=60) is None
+
+
+def test_a_message_that_comes_late_takes_nothing_of_another_host(faked: Faked) -> None:
+    job = faked.job("a")
+    faked.engine.start(job)
+    item = faked.engine.scalar("SELECT uuid FROM items")
+    line.work("0" * 32, item, faked.engine.worker)
+    assert faked.engine.item_states(job) == ["Granted"]
+
+
+def test_a_cancelled_item_of_a_paused_job_is_not_passed_over(faked: Faked) -> None:
+    job = faked.job("a")
+    faked.engine.start(job)
+    with faked.engine.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE jobs SET paused_at = now()")
+        connection.exec_driver_sql("UPDATE items SET cancel_requested_at = now(), fence = 1")
+    wake(faked, job)
+    assert faked.engine.item_states(job) == ["Canceled"]

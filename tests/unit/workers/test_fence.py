@@ -1,6 +1,7 @@
 """The host's lock, with real processes."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -106,3 +107,13 @@ def test_a_child_that_outlives_the_holder_keeps_the_lock(tmp_path: Path) -> None
         HostLock(tmp_path, "item", 1).wrest()
     finally:
         os.close(child)
+
+
+def test_an_emptied_folder_is_made_anew(tmp_path: Path) -> None:
+    folder = tmp_path / "locks"
+    folder.mkdir()
+    first = HostLock(folder, "first")
+    assert first.try_acquire()
+    first.release()
+    shutil.rmtree(folder)
+    assert HostLock(folder, "second").try_acquire()
