@@ -6,6 +6,7 @@ looks exactly as it did when a Ready set was made, that set serves again.
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 
 from app.domain.errors import (
@@ -19,6 +20,7 @@ from app.domain.errors import (
 from app.domain.plan import SourceRef, SourceVolume
 from app.domain.retry import MAX_LAPSES, retry_delay_s
 from app.domain.states import WaitReason
+from app.queue import TaskName, host_queue
 from app.store import bases, hosts, sources
 from app.store.bases import BaseClaim, MadeBase, MadeDomain
 from app.store.leases import LeaseLost
@@ -44,10 +46,23 @@ def prepare_base(base_set_uuid: str, worker: WorkerContext) -> None:
         beat=lambda claim, _: bases.beat(worker.beats, claim, lease_s=worker.settings.lease_s),
         hand_back=lambda claim: bases.hand_back(worker.database, claim),
     )
+    host_uuid = None
     with held as mine:
         if mine is not None:
+            host_uuid = mine.claim.host_uuid
             _make_or_fail(mine.claim, mine.lease, worker)
+    if host_uuid is not None:
+        _pass_on(host_uuid, worker)
     worker.wake_scheduler()
+
+
+def _pass_on(host_uuid: str, worker: WorkerContext) -> None:
+    """There is room for one that was refused because its machine made others."""
+    with suppress(*DATABASE_AWAY):
+        wanted = bases.next_wanted(worker.database, host_uuid)
+        if wanted is not None:
+            host_uuid, base_set_uuid = wanted
+            worker.publish(TaskName.PREPARE_BASE, base_set_uuid, queue=host_queue(host_uuid))
 
 
 def remove_base(base_set_uuid: str, worker: WorkerContext) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from sqlalchemy import Connection
 
 from app.queue import CONTROL_QUEUE, TaskName, host_queue
-from app.store import bases, due, removals
+from app.store import bases, due, lost_hosts, removals
 from app.store.hosts import SEEN_WITHIN_S
 from app.store.leases import LeaseLost
 from workers.context import WorkerContext
@@ -30,6 +30,8 @@ def sweep(worker: WorkerContext) -> None:
     run(lambda c: due.take_back_unclaimed(c, host_silent_s=2 * SEEN_WITHIN_S))
     for job_uuid in run(due.stopped_jobs):
         _end_unheld(worker, job_uuid)
+    if steal:
+        run(lost_hosts.end_overdue)
     _wake_hosts(worker, due.stranded_items, most=due.BATCH)
     _wake_hosts(worker, lambda c: due.lapsed_items(c, steal=steal), most=due.BATCH)
     _wake_hosts(worker, due.unclaimed_items)

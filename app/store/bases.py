@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import orjson
-from sqlalchemy import Connection, insert, text
+from sqlalchemy import Connection, Row, insert, text
 from sqlmodel import col
 
 from app.domain import paths
@@ -25,7 +25,7 @@ from app.domain.spec import CloneSpec
 from app.domain.states import BaseSetState, WaitReason, check_move
 from app.store import capacity
 from app.store.codec import error_to_json
-from app.store.leases import Claim, Flags, LeaseLost
+from app.store.leases import MAY_STEAL, Claim, Flags, LeaseLost
 from app.store.limits import BASE_RATE
 from app.store.models import Base, BaseSet, PrimaryStorage, ReservationKind, Volume
 from app.store.session import Database
@@ -108,25 +108,46 @@ class BaseClaim:
         return {"uuid": self.base_set_uuid, "fence": self.fence}
 
 
+_SAME_MACHINE = (
+    "FROM hosts mine JOIN hosts peer "
+    "ON COALESCE(peer.machine_id, peer.uuid) = COALESCE(mine.machine_id, mine.uuid) "
+)
+# One process of a machine is always left to what is quick.
+_HAS_ROOM = (
+    "(SELECT count(*) FROM base_sets o WHERE o.state = 'Making' AND o.uuid <> base_sets.uuid "
+    f" AND o.lease_until > clock_timestamp() AND o.host_uuid IN (SELECT peer.uuid {_SAME_MACHINE}"
+    "  WHERE mine.uuid = base_sets.host_uuid)) "
+    "< GREATEST(1, COALESCE((SELECT processes FROM hosts WHERE uuid = base_sets.host_uuid), 2) - 1)"
+)
+CLAIM_LOCK = 7263515
+_IS_DUE = "state = 'Wanted' AND COALESCE(not_before <= clock_timestamp(), TRUE)"
+
+
 def claim(
     database: Database, base_set_uuid: str, *, owner: str, lease_s: float
 ) -> BaseClaim | None:
-    """Take a Wanted set, or one whose lease has lapsed; None if it is neither."""
+    """Take a Wanted set, or one whose lease has lapsed; None if it is neither, or where the
+    machine makes as many others as it may."""
     check_move(BaseSetState.WANTED, BaseSetState.MAKING)
-    with database.single() as connection:
-        row = connection.execute(
+
+    def work(connection: Connection) -> Row[Any] | None:
+        # Two at the same moment would not count each other.
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": CLAIM_LOCK})
+        return connection.execute(
             text(
-                "UPDATE base_sets SET state = 'Making', fence = fence + 1, owner = :owner, "
+                "UPDATE base_sets SET state = 'Making', fence = fence + 1, owner = :owner, "  # noqa: S608
                 "lease_until = clock_timestamp() + make_interval(secs => :lease_s), "
                 "attempts = attempts + (state = 'Wanted')::int, "
                 "lapses = lapses + (state = 'Making' AND owner IS NOT NULL)::int "
-                "WHERE uuid = :uuid AND ((state = 'Wanted' "
-                "AND COALESCE(not_before <= clock_timestamp(), TRUE)) "
-                "OR (state = 'Making' AND lease_until <= clock_timestamp())) "
+                f"WHERE uuid = :uuid AND (({_IS_DUE}) "
+                "OR (state = 'Making' AND lease_until <= clock_timestamp() "
+                f"AND {MAY_STEAL.format(lease_s=':lease_s')})) AND {_HAS_ROOM} "
                 "RETURNING vm_instance_uuid, host_uuid, fence, with_data_volumes, attempts, lapses"
             ),
             {"uuid": base_set_uuid, "owner": owner, "lease_s": lease_s},
         ).one_or_none()
+
+    row = database.run(work)
     if row is None:
         return None
     return BaseClaim(
@@ -139,6 +160,20 @@ def claim(
         row.attempts,
         row.lapses,
     )
+
+
+def next_wanted(database: Database, host_uuid: str) -> tuple[str, str] | None:
+    """The set that has waited longest for the host's machine to have room, after its host."""
+    with database.single() as connection:
+        row = connection.execute(
+            text(
+                f"SELECT host_uuid, uuid FROM base_sets WHERE {_IS_DUE} "  # noqa: S608
+                f"AND host_uuid IN (SELECT peer.uuid {_SAME_MACHINE} WHERE mine.uuid = :host) "
+                "ORDER BY created_at LIMIT 1"
+            ),
+            {"host": host_uuid},
+        ).one_or_none()
+    return (row.host_uuid, row.uuid) if row else None
 
 
 def beat(database: Database, claim: BaseClaim, *, lease_s: float) -> Flags | None:

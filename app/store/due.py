@@ -19,6 +19,7 @@ from app.domain.errors import (
 )
 from app.domain.states import ItemState, check_move
 from app.store import items, jobs, leases
+from app.store.hosts import SEEN_WITHIN_S
 
 BATCH = 200
 EXPIRED_ITEMS, EXPIRED_EVENTS = 1000, 5000  # of expired jobs, a pass
@@ -155,16 +156,19 @@ def _items(connection: Connection, condition: str) -> ByHost:
 
 
 def stranded_items(connection: Connection) -> ByHost:
-    """Failed rollbacks whose next try has come: theirs again to claim."""
+    """Failed rollbacks whose next try has come, where their host is there for it: theirs again to
+    claim."""
     check_move(ItemState.STRANDED, ItemState.ROLLING_BACK)
     rows = connection.execute(
         text(
             "UPDATE items SET state = 'RollingBack', lapses = 0, lease_until = clock_timestamp(), "
             "published_at = clock_timestamp() WHERE uuid IN (SELECT uuid FROM items "
             " WHERE state = 'Stranded' AND not_before <= clock_timestamp() "
+            " AND host_uuid IN (SELECT uuid FROM hosts "
+            "  WHERE seen_at > clock_timestamp() - make_interval(secs => :seen_s)) "
             " LIMIT :batch FOR UPDATE SKIP LOCKED) RETURNING host_uuid, uuid"
         ),
-        {"batch": BATCH},
+        {"seen_s": SEEN_WITHIN_S, "batch": BATCH},
     ).all()
     return _by_host([(row.host_uuid, row.uuid) for row in rows])
 

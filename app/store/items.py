@@ -90,7 +90,7 @@ def record_step(
     statement = _RECORD_STEP
     if cdroms or tags:
         statement = _RECORD_GUEST_STEP
-        parameters |= {"cdroms": _dumps(cdroms), "tags": _dumps(tags)}
+        parameters |= {"cdroms": dumps(cdroms), "tags": dumps(tags)}
     if not database.hot(statement, parameters):
         raise LeaseLost
 
@@ -279,7 +279,7 @@ def strand(database: Database, claim: Claim, *, delay_s: float, failures: list[s
                 "WHERE items.uuid = old.uuid AND fence = :fence AND state = 'RollingBack' "
                 "RETURNING old.before IS NULL"
             ),
-            claim.key | {"delay_s": delay_s, "failures": _dumps(failures)},
+            claim.key | {"delay_s": delay_s, "failures": dumps(failures)},
         ).scalar_one_or_none()
         if first is None:
             raise LeaseLost
@@ -439,16 +439,13 @@ def fail_waiting(connection: Connection, job_uuid: str, failures: Mapping[str, C
             "WHERE items.uuid = failed.uuid AND state = 'Waiting'"
         ),
         {
-            "failures": _dumps(
+            "failures": dumps(
                 [{"uuid": uuid, "error": error_to_json(error)} for uuid, error in failures.items()]
             )
         },
     ).rowcount
     for uuid in failures:
-        connection.execute(
-            text("INSERT INTO events (job_uuid, item_uuid, kind) VALUES (:job, :item, :kind)"),
-            {"job": job_uuid, "item": uuid, "kind": "item.failed"},
-        )
+        add_end_event(connection, job_uuid, uuid, ItemState.FAILED)
     return count_ends(connection, job_uuid, ItemState.FAILED, changed)
 
 
@@ -494,11 +491,17 @@ def count_ends(connection: Connection, job_uuid: str, state: ItemState, number: 
 
 
 def count_end(connection: Connection, claim: Claim, state: ItemState) -> bool:
+    add_end_event(connection, claim.job_uuid, claim.item_uuid, state)
+    return count_ends(connection, claim.job_uuid, state, 1)
+
+
+def add_end_event(
+    connection: Connection, job_uuid: str, item_uuid: str, state: ItemState
+) -> None:
     connection.execute(
         Event.__table__.insert(),  # type: ignore[attr-defined]
-        {"job_uuid": claim.job_uuid, "item_uuid": claim.item_uuid, "kind": f"item.{state.lower()}"},
+        {"job_uuid": job_uuid, "item_uuid": item_uuid, "kind": f"item.{state.lower()}"},
     )
-    return count_ends(connection, claim.job_uuid, state, 1)
 
 
 def _hold(connection: Connection, claim: Claim, state: ItemState) -> None:
@@ -536,8 +539,9 @@ def _leave(
 
 
 def _json(error: CloneError) -> str:
-    return _dumps(error_to_json(error))
+    return dumps(error_to_json(error))
 
 
-def _dumps(value: Any) -> str:
+def dumps(value: Any) -> str:
+    """As a parameter that is cast to jsonb."""
     return orjson.dumps(value).decode()

@@ -72,6 +72,13 @@ _FLAGS = (
     f"{RATE}"
 )
 
+# After a gap (PostgreSQL was away, the laptop slept) holders get one more lease to say that they are
+# alive, also from a message that was sent before it. What was handed back has no owner.
+MAY_STEAL = (
+    "(owner IS NULL OR COALESCE((SELECT steals_from <= clock_timestamp() "
+    "AND passed_at > clock_timestamp() - make_interval(secs => {lease_s}) FROM sweeper_passes), "
+    "TRUE))"
+)
 _DUE = "COALESCE({items}.not_before <= clock_timestamp(), TRUE)"
 _GOES_ON = (
     "({jobs}.paused_at IS NULL OR COALESCE({jobs}.cancel_requested_at, "
@@ -100,7 +107,8 @@ _CLAIM_THIS = _CLAIM.format(
     which=f"""items.uuid = %(uuid)s AND items.host_uuid = %(host)s AND (
     (items.state = 'Granted' AND {_DUE.format(items="items")}
      AND {_GOES_ON.format(jobs="jobs", items="items")})
-    OR (items.state IN ('Running', 'RollingBack') AND lease_until <= clock_timestamp()))"""
+    OR (items.state IN ('Running', 'RollingBack') AND lease_until <= clock_timestamp()
+        AND {MAY_STEAL.format(lease_s="%(lease_s)s")}))"""
 )
 _CLAIM_NEXT = _CLAIM.format(
     which=f"""items.uuid = (
@@ -114,8 +122,8 @@ _CLAIM_NEXT = _CLAIM.format(
 def claim(
     database: Database, item_uuid: str, host_uuid: str, *, owner: str, lease_s: float
 ) -> Claim | None:
-    """Take a Granted item, or one whose lease has lapsed; None if it is neither, or no longer this
-    host's."""
+    """Take a Granted item, or one whose lease has lapsed and may be stolen; None if it is neither,
+    or no longer this host's."""
     return _claim(database, _CLAIM_THIS, owner, lease_s, uuid=item_uuid, host=host_uuid)
 
 

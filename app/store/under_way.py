@@ -12,6 +12,7 @@ from app.store.limits import Limits
 from app.store.models import LimitName, LimitScope
 
 Count = dict[str, dict[str, int]]  # by resource, then by account
+NOBODY = ""  # the account of what is made for all
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class UnderWay:
     """Open items, counted from their rows: no counter can be wrong."""
 
     hosts: Count
-    machines: Count  # full copies
+    machines: Count  # full copies, and sets of bases
     storages: Count  # full copies
     sources: Count
     accounts: Count
@@ -49,6 +50,13 @@ class UnderWay:
                 "GROUP BY v.primary_storage_uuid, j.account_uuid"
             )
         ).all()
+        bases = connection.execute(
+            text(
+                "SELECT COALESCE(h.machine_id, h.uuid) AS machine, count(*) AS number "
+                "FROM base_sets b JOIN hosts h ON h.uuid = b.host_uuid "
+                "WHERE b.state = 'Making' GROUP BY machine"
+            )
+        ).all()
         counted = cls({}, {}, {}, {}, {}, {})
         for row in builds:
             _add(counted.hosts, row.host_uuid, row.account, row.number)
@@ -56,6 +64,8 @@ class UnderWay:
             _add(counted.accounts, row.account, row.account, row.number)
             _add(counted.machines, row.machine, row.account, row.copies)
             counted._stand(row)
+        for row in bases:
+            _add(counted.machines, row.machine, NOBODY, row.number)
         for row in copies:
             _add(counted.storages, row.storage, row.account, row.number)
         return counted

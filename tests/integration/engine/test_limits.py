@@ -1,12 +1,15 @@
 """Limits: each is obeyed, says what waits for it, holds up nobody else, and may change."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from sqlalchemy import text
 
 from app.domain.errors import InvalidArgument, ResourceNotFound
-from app.queue import TaskName
-from app.store import leases, limits
+from app.queue import TaskName, host_queue
+from app.store import bases, leases, limits
+from app.store.bases import BaseClaim
 from app.store.models import LimitName, LimitScope
 from tests.factories import make_account, make_job
 from tests.integration.engine.conftest import Faked
@@ -197,3 +200,68 @@ def test_a_resource_is_found_by_name_or_uuid(faked: Faked) -> None:
     assert find(host) == find(name) == host
     with pytest.raises(ResourceNotFound, match="there is no host with the name or uuid nowhere"):
         find("nowhere")
+
+
+def want_bases(faked: Faked, host_uuids: list[str]) -> list[str]:
+    """Sets that somebody asked for, of as many sources as there are hosts given."""
+    made = [uuid4().hex for _ in host_uuids]
+    with faked.engine.database.engine.begin() as connection:
+        for uuid, host in zip(made, host_uuids, strict=True):
+            connection.execute(
+                text(
+                    "INSERT INTO base_sets (uuid, vm_instance_uuid, host_uuid, with_data_volumes, "
+                    "state, fence, attempts, lapses) "
+                    "VALUES (:uuid, :vm, :host, TRUE, 'Wanted', 0, 0, 0)"
+                ),
+                {"uuid": uuid, "vm": uuid4().hex, "host": host},
+            )
+    return made
+
+
+def test_bases_leave_a_process_of_their_machine_to_what_is_quick(make_faked: Any) -> None:
+    faked: Faked = make_faked(hosts=2)
+    with faked.engine.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE hosts SET processes = 3, machine_id = 'm'")
+    one, other = faked.inventory.hosts
+    first, second, third = want_bases(faked, [one, other, one])
+    database = faked.engine.database
+
+    def claim(uuid: str) -> BaseClaim | None:
+        return bases.claim(database, uuid, owner="worker", lease_s=15)
+
+    mine = claim(first)
+    assert mine is not None
+    assert claim(second) is not None
+    assert claim(third) is None
+    assert bases.next_wanted(database, other) == (one, third)
+    # A full copy waits behind them.
+    faked.engine.publisher.lost = lambda message: message[0] is TaskName.CLONE_VM
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE hosts SET processes = 4")
+    job = faked.job("a", "b", systemTags=FULL)
+    faked.engine.start(job)
+    assert granted(faked, job) == 1
+    assert waits_for(faked, job) == "hostSlots"
+
+
+def test_a_base_that_found_no_room_is_next(faked: Faked) -> None:
+    database = faked.engine.database
+    host = host_of(faked)
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE hosts SET processes = 2")
+    (refused,) = want_bases(faked, [host])
+    job = faked.job("a")
+    lost: list[str] = []
+
+    def while_it_is_made(call: str) -> None:
+        if call == "make_base":
+            lost.append(str(bases.claim(database, refused, owner="other", lease_s=15)))
+            faked.engine.publisher.messages.clear()
+
+    faked.storage.before = while_it_is_made
+    faked.engine.publisher.lost = lambda message: message[0] is TaskName.CLONE_VM
+    faked.engine.publisher.publish(TaskName.START, job)
+    while faked.engine.publisher.messages and not lost:
+        faked.engine.run(faked.engine.publisher.messages.popleft())
+    assert lost[0] == "None"
+    assert (TaskName.PREPARE_BASE, (refused,), host_queue(host)) in faked.engine.publisher.messages

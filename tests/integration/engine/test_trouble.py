@@ -19,6 +19,7 @@ from app.domain.errors import (
 )
 from app.domain.states import ItemState
 from app.domain.steps import StepName
+from app.queue import TaskName
 from app.store import items, leases
 from app.store.items import StepRecord
 from app.store.leases import LeaseLost
@@ -204,6 +205,30 @@ def test_after_a_gap_the_sweeper_steals_nothing_for_one_lease(faked: Faked) -> N
     faked.engine.pass_time(16)
     faked.engine.sweep()
     assert faked.engine.scalar("SELECT state::text FROM items") == "Succeeded"
+
+
+def test_after_a_gap_no_older_message_steals_either(faked: Faked) -> None:
+    faked.hypervisor.before = fails("define", Killed())
+    with pytest.raises(Killed):
+        faked.engine.start(faked.job("a"))
+    faked.engine.sweep()
+    faked.engine.pass_time(16)
+    uuid = faked.engine.scalar("SELECT uuid FROM items")
+
+    def stolen() -> bool:
+        return (
+            leases.claim(faked.engine.database, uuid, host_of(faked), owner="late", lease_s=15)
+            is not None
+        )
+
+    with faked.engine.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE sweeper_passes SET passed_at = passed_at - '1h'::interval")
+    assert not stolen(), "no sweeper has looked since"
+    faked.engine.publisher.lost = lambda message: message[0] is TaskName.CLONE_VM
+    faked.engine.sweep()
+    assert not stolen(), "the holder has not had its time yet"
+    faked.engine.pass_time(16)
+    assert stolen()
 
 
 def test_a_worker_that_lost_its_lease_can_record_nothing(faked: Faked) -> None:
