@@ -46,6 +46,10 @@ class Settings(BaseSettings):
         return home.expanduser().absolute()
 
     @cached_property
+    def lock_folder(self) -> Path:
+        return self.home / "locks"
+
+    @cached_property
     def embedded(self) -> bool:
         """True where this machine runs its own PostgreSQL and Valkey."""
         return self.database_url is None and self.broker_url is None

@@ -9,6 +9,7 @@ be busy with copies for hours.
 import hashlib
 import ipaddress
 import logging
+import os
 import socket
 import sys
 import threading
@@ -25,7 +26,7 @@ from app.endpoints import broker_url, database_url
 from app.queue import CONTROL_QUEUE, CONTROL_SEEN_KEY, Publisher, TaskName, host_queue, make_celery
 from app.settings import Settings
 from app.store import hosts
-from app.store.hosts import DeclaredHost, SeenStorage, StorageReport
+from app.store.hosts import DeclaredHost, HostWorker, SeenStorage, StorageReport
 from app.store.session import Database
 from app.supervisor import Child, Supervisor
 from workers import stale_locks
@@ -71,6 +72,9 @@ class Agent:
         self._machine_id = machine_id()
         # Workers for different hosts may share a machine, and each is told its own queues.
         serves = ",".join(sorted(self._host_names)).encode()
+        self._worker = HostWorker(
+            self._machine_id, os.path.realpath(settings.lock_folder), self._processes
+        )
         self._id = hashlib.sha256(self._machine_id.encode() + serves).hexdigest()[:12]
         self._name = f"hosts-{self._id}@{socket.gethostname()}"
         self._served: frozenset[str] = frozenset()
@@ -113,9 +117,12 @@ class Agent:
             mine = [h for h in hosts.declared(connection) if self._is_mine(h)]
             away = self._hypervisors.away
             wanted = [h.uuid for h in mine if h.uuid not in away]
-            served = frozenset(hosts.beat(connection, wanted, self._machine_id, self._processes))
+            served = frozenset(hosts.beat(connection, wanted, self._worker))
         for refused in set(wanted) - served - self._served:
-            log.warning("another machine serves this host", extra={"host": refused})
+            log.warning(
+                "another machine serves this host, or a worker with another VMCLONE_HOME",
+                extra={"host": refused},
+            )
         # What is under way on a host whose hypervisor is away goes on trying.
         self._consume_from(served | (away & self._served))
         self._storages.look(sorted(served))
@@ -126,7 +133,7 @@ class Agent:
         if now_s - self._tidied_at_s < LOCKS_INTERVAL_S:
             return
         self._tidied_at_s = now_s
-        folder = self._settings.home / "locks"
+        folder = self._settings.lock_folder
         stale_locks.remove(folder, stale_locks.stale(self._database, folder))
 
     def _is_mine(self, host: DeclaredHost) -> bool:

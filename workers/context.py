@@ -90,7 +90,7 @@ class WorkerContext:
             self.publish(TaskName.SCHEDULE)
 
     def lock(self, uuid: str, fence: int = 0) -> HostLock:
-        return HostLock(_lock_folder(self.settings.home), uuid, fence)
+        return HostLock(_made(self.settings.lock_folder), uuid, fence)
 
     def template(self, base_set_uuid: str | None) -> DomainTemplate | None:
         """What the set's clones are defined from; None where a domain needs nothing."""
@@ -106,8 +106,7 @@ class WorkerContext:
 
 
 @lru_cache(maxsize=1)
-def _lock_folder(home: Path) -> Path:
-    folder = home / "locks"
+def _made(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 

@@ -246,6 +246,27 @@ def give_back(connection: Connection, loose: Loose) -> None:
     capacity.release(connection, list(holders))
 
 
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """The lock under which a thing is touched."""
+
+    name: str  # the uuid that it is called by
+    folder: str | None  # None: of no host that anybody serves
+
+
+def guards_of(connection: Connection, uuid: str) -> list[Guard]:
+    """Of a VM, volume or base: those of the items that make and remove it, or its own where none
+    is known any more."""
+    rows = connection.execute(
+        text(
+            "SELECT i.uuid, h.lock_folder FROM items i LEFT JOIN hosts h ON h.uuid = i.host_uuid "
+            "WHERE i.vm_uuid = :uuid OR :uuid = ANY(i.volume_uuids) ORDER BY i.uuid"
+        ),
+        {"uuid": uuid},
+    ).all()
+    return [Guard(*row) for row in rows] or [Guard(uuid, None)]
+
+
 def open_locks(connection: Connection, uuids: Sequence[str]) -> set[str]:
     """Which of these item and base set uuids are not at rest."""
     return set(

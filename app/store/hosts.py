@@ -1,7 +1,7 @@
 """What workers say about the hosts they serve: that they are there, and what storages look like."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from sqlalchemy import Connection, text
 from sqlmodel import col
@@ -12,6 +12,7 @@ from app.store.models import Cluster, Host, PrimaryStorage
 from app.store.sql import select_columns
 
 SEEN_WITHIN_S = 5.0  # a host whose worker said nothing for longer gets no grants
+LOST_S = 60.0  # and for longer than this is taken for lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +43,28 @@ def declared(connection: Connection) -> list[DeclaredHost]:
     return [DeclaredHost(*row) for row in rows]
 
 
-def beat(
-    connection: Connection, host_uuids: Sequence[str], machine_id: str, processes: int
-) -> set[str]:
-    """Register this machine as the one that serves these hosts; those that it does. A host that
-    another machine registered first is left out."""
+@dataclass(frozen=True, slots=True)
+class HostWorker:
+    machine_id: str
+    lock_folder: str  # what touches one host's clones must share its locks
+    processes: int
+
+
+def beat(connection: Connection, host_uuids: Sequence[str], worker: HostWorker) -> set[str]:
+    """Register this worker as the one that serves these hosts; those that it does. A host that
+    another machine registered first is left out, and one that this machine serves with other
+    locks, as long as that worker is there."""
     return set(
         connection.execute(
             text(
                 "UPDATE hosts SET seen_at = clock_timestamp(), machine_id = :machine_id, "
-                "processes = :processes "
+                "lock_folder = :lock_folder, processes = :processes "
                 "WHERE uuid = ANY(:uuids) AND COALESCE(machine_id = :machine_id, TRUE) "
+                "AND (COALESCE(lock_folder = :lock_folder, TRUE) "
+                " OR seen_at < clock_timestamp() - make_interval(secs => :lost_s)) "
                 "RETURNING uuid"
             ),
-            {"uuids": list(host_uuids), "machine_id": machine_id, "processes": processes},
+            asdict(worker) | {"uuids": list(host_uuids), "lost_s": LOST_S},
         ).scalars()
     )
 

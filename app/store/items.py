@@ -495,9 +495,7 @@ def count_end(connection: Connection, claim: Claim, state: ItemState) -> bool:
     return count_ends(connection, claim.job_uuid, state, 1)
 
 
-def add_end_event(
-    connection: Connection, job_uuid: str, item_uuid: str, state: ItemState
-) -> None:
+def add_end_event(connection: Connection, job_uuid: str, item_uuid: str, state: ItemState) -> None:
     connection.execute(
         Event.__table__.insert(),  # type: ignore[attr-defined]
         {"job_uuid": job_uuid, "item_uuid": item_uuid, "kind": f"item.{state.lower()}"},

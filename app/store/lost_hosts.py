@@ -7,6 +7,7 @@ removed is in an unknown state. A worker that comes back finds that its fence is
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
@@ -16,9 +17,8 @@ from app.domain.states import ItemState, check_move
 from app.store import items
 from app.store.codec import error_to_json
 from app.store.due import BATCH, STOPPED
+from app.store.hosts import LOST_S
 from app.store.models import JobKind, VmState
-
-LOST_S = 60.0  # a host whose worker said nothing for so long
 
 _PATH = (ItemState.GRANTED, ItemState.RUNNING, ItemState.ROLLING_BACK, ItemState.STRANDED)
 _END = """
@@ -33,12 +33,13 @@ WHERE uuid = :uuid
 def end_overdue(connection: Connection) -> int:
     """Up to a batch of them; how many they were. Not to be called after a gap: then every host
     seems lost."""
-    for old, new in zip(_PATH, _PATH[1:], strict=False):
+    for old, new in pairwise(_PATH):
         check_move(old, new)
     check_move(ItemState.RUNNING, ItemState.FAILED)
     overdue = connection.execute(
         text(
-            "SELECT items.uuid, items.job_uuid, items.kind::text AS kind, items.vm_uuid, items.name, "  # noqa: S608
+            "SELECT items.uuid, items.job_uuid, items.kind::text AS kind, items.vm_uuid, "  # noqa: S608
+            "items.name, "
             "CASE items.state WHEN 'RollingBack' THEN items.error END AS error, "
             "items.finished_at IS NULL AS first, hosts.uuid AS host_uuid, hosts.name AS host_name, "
             "to_char(hosts.seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS seen "

@@ -75,6 +75,7 @@ class Host(SQLModel, table=True):
     slots: int | None = None  # open items at once; None: the setting
     processes: int | None = None  # of its worker: how many clones it really makes at once
     machine_id: str | None = None  # of the one machine that may serve this host
+    lock_folder: str | None = None  # of that worker, on that machine
     # What runs there and is not vmclone's, as its worker saw it last.
     foreign_cpu: int = Field(default=0, sa_column_kwargs={"server_default": text("0")})
     foreign_memory: int = Field(

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from app.queue import TaskName
+from app.store.models import JobKind
 from tests.integration.engine.test_trouble import Killed
 from tests.integration.real_files import World, real_files
 from tests.storage import MIB
+from workers.fence import HostLock
 from workers.ops.doctor.findings import Finding, Kind, exit_status
 
 NOBODY = "f" * 32
@@ -59,6 +61,25 @@ def test_a_file_that_nobody_knows_is_found_and_removed(world: World, inside: str
     assert exit_status([repaired]) == 0
     assert not planted.exists()
     assert world.look() == []
+
+
+def test_what_somebody_holds_the_lock_of_is_left_to_him(world: World) -> None:
+    """A worker that froze in the middle of a copy, whose item others have ended meanwhile."""
+    job = world.clone("a")
+    (item,) = world.engine.rows("SELECT uuid, vm_uuid, volume_uuids FROM items")
+    world.engine.start(world.removal(job, JobKind.EXPUNGE))
+    left = world.plant(f"work/{item.volume_uuids[0]}.part")
+    world.settings.lock_folder.mkdir(exist_ok=True)
+    frozen = HostLock(world.settings.lock_folder, item.uuid, fence=1)
+    assert frozen.try_acquire()
+    (finding,) = [f for f in world.look(repair=True) if f.thing == "part"]
+    assert not finding.repaired
+    assert "a process holds its lock" in finding.why
+    assert left.exists()
+    frozen.release()
+    (finding,) = world.look(repair=True)
+    assert finding.repaired
+    assert not left.exists()
 
 
 def test_an_empty_volume_folder_is_removed(world: World) -> None:

@@ -130,8 +130,8 @@ def test_its_worker_that_comes_back_can_record_nothing(faked: Faked) -> None:
     assert mine is not None
     pass_on(faked, 601)
     assert leases.beat(database, mine, lease_s=15, bytes_done=0) is None
+    record = StepRecord(step=StepName.DEFINE_VM, elapsed_s=0, bytes_done=0)
     with pytest.raises(LeaseLost):
-        record = StepRecord(step=StepName.DEFINE_VM, elapsed_s=0, bytes_done=0)
         items.record_step(database, mine, record, next_step=StepName.START_VM)
 
 

@@ -222,7 +222,9 @@ def test_after_a_gap_no_older_message_steals_either(faked: Faked) -> None:
         )
 
     with faked.engine.database.engine.begin() as connection:
-        connection.exec_driver_sql("UPDATE sweeper_passes SET passed_at = passed_at - '1h'::interval")
+        connection.exec_driver_sql(
+            "UPDATE sweeper_passes SET passed_at = passed_at - '1h'::interval"
+        )
     assert not stolen(), "no sweeper has looked since"
     faked.engine.publisher.lost = lambda message: message[0] is TaskName.CLONE_VM
     faked.engine.sweep()

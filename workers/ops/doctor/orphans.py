@@ -4,7 +4,7 @@ The database is read first and last. What nobody knew at the first look and nobo
 last belongs to nobody: a uuid is named in the database before anything of that name exists.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from app.domain.errors import CloneError
@@ -18,6 +18,7 @@ from workers import stale_locks
 from workers.hypervisors import open_hypervisor
 from workers.hypervisors.base import Domain
 from workers.ops.doctor.findings import Finding, Kind
+from workers.ops.doctor.repair import Repair
 from workers.storage import open_storage
 from workers.storage.base import Trace
 
@@ -32,7 +33,7 @@ class OrphanAudit:
         self._database = database
         self._settings = settings
         self._machine_id = machine_id
-        self._repair = repair
+        self._repair = Repair(database, settings) if repair else None
 
     def run(self) -> list[Finding]:
         with self._database.single() as connection:
@@ -69,7 +70,11 @@ class OrphanAudit:
             if finding is None or driver.look_again(trace) is None:
                 continue
             if self._repair and finding.kind is Kind.ORPHAN:
-                finding = _repaired(finding, lambda t=trace: driver.discard(t))  # type: ignore[misc]
+                finding = self._repair.of(
+                    finding,
+                    str(trace.uuid),
+                    lambda t=trace: driver.discard(t),  # type: ignore[misc]
+                )
             found.append(finding)
         return found + list(_missing_files(traces, ref, first, again, where))
 
@@ -91,16 +96,18 @@ class OrphanAudit:
                 hypervisor.destroy(vm_uuid)
                 hypervisor.undefine(vm_uuid)
 
-            found.append(_repaired(finding, remove) if self._repair else finding)
+            if self._repair:
+                finding = self._repair.of(finding, domain.vm_uuid, remove)
+            found.append(finding)
         return found + list(_missing_domains(set(domains), host, first, again, where))
 
     def _locks(self) -> list[Finding]:
-        folder = self._settings.home / "locks"
+        folder = self._settings.lock_folder
         uuids = stale_locks.stale(self._database, folder)
         if self._repair:
             stale_locks.remove(folder, uuids)
         found = Finding(Kind.ORPHAN, "lock file", "", str(folder), "nobody holds it", REMOVE)
-        return [replace(found, name=uuid, repaired=self._repair) for uuid in uuids]
+        return [replace(found, name=uuid, repaired=bool(self._repair)) for uuid in uuids]
 
     def _rows(self) -> Iterator[Finding]:
         with self._database.single() as connection:
@@ -117,9 +124,9 @@ class OrphanAudit:
             )
             if self._repair:
                 self._database.run(lambda c, row=row: audit.give_back(c, row))  # type: ignore[misc]
-            yield replace(finding, repaired=self._repair)
+            yield replace(finding, repaired=bool(self._repair))
         for wrong in sums:
-            repaired = self._repair and self._database.run(
+            repaired = bool(self._repair) and self._database.run(
                 lambda c, wrong=wrong: audit.repair_sum(c, wrong)  # type: ignore[misc]
             )
             yield Finding(
@@ -131,14 +138,6 @@ class OrphanAudit:
                 "report it, with the server's logs",
                 repaired=repaired,
             )
-
-
-def _repaired(finding: Finding, remove: Callable[[], None]) -> Finding:
-    try:
-        remove()
-    except CloneError as error:
-        return replace(finding, why=f"{finding.why}; not removed: {error.details}")
-    return replace(finding, repaired=True)
 
 
 def _judge_trace(
