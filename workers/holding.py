@@ -59,8 +59,8 @@ def holding(
             claimed_at_s = boottime_s()
             claimed = claim()
             if claimed is not None:
-                lock = worker.lock(claimed.uuid, claimed.fence)
                 try:
+                    lock = worker.lock(claimed.uuid, claimed.fence)
                     held = Held(claimed, _lock(lock, worker, claimed, claimed_at_s, beat))
                 except (LeaseLost, OSError) as error:
                     log.warning("its lock is held: %r", error, extra={"held": claimed.uuid})

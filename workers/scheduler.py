@@ -185,6 +185,9 @@ class Scheduler:
             gone = ResourceNotFound(f"the source vm[uuid:{job.vm_uuid}] was removed meanwhile")
             self._fail_all(connection, job, gone.error_code, outcome)
             return []
+        if job.needs_base and not bases.hold(connection, str(job.base_set_uuid)):
+            grants.set_wait_reason(connection, [job.job.uuid], WaitReason.BASE)
+            return []
         taken = [WaitingItem(*row) for row in grants.take_waiting(connection, job.job.uuid, number)]
         if job.spec.strategy is CloneStrategy.JUST_CREATE:
             self._create_records(connection, job, source, taken, outcome)

@@ -113,12 +113,12 @@ _SAME_MACHINE = (
     "ON COALESCE(peer.machine_id, peer.uuid) = COALESCE(mine.machine_id, mine.uuid) "
 )
 # One process of a machine is always left to what is quick.
-_HAS_ROOM = (
-    "(SELECT count(*) FROM base_sets o WHERE o.state = 'Making' AND o.uuid <> base_sets.uuid "
-    f" AND o.lease_until > clock_timestamp() AND o.host_uuid IN (SELECT peer.uuid {_SAME_MACHINE}"
-    "  WHERE mine.uuid = base_sets.host_uuid)) "
-    "< GREATEST(1, COALESCE((SELECT processes FROM hosts WHERE uuid = base_sets.host_uuid), 2) - 1)"
-)
+_HAS_ROOM = f"""(
+    SELECT count(*) FROM base_sets o WHERE o.state = 'Making' AND o.uuid <> base_sets.uuid
+    AND o.lease_until > clock_timestamp() AND o.host_uuid IN
+        (SELECT peer.uuid {_SAME_MACHINE} WHERE mine.uuid = base_sets.host_uuid)
+) < GREATEST(1, COALESCE((SELECT processes FROM hosts WHERE uuid = base_sets.host_uuid), 2) - 1)
+"""  # noqa: S608
 CLAIM_LOCK = 7263515
 _IS_DUE = "state = 'Wanted' AND COALESCE(not_before <= clock_timestamp(), TRUE)"
 
@@ -423,6 +423,17 @@ def ready(
         )
 
     database.run(work)
+
+
+def hold(connection: Connection, base_set_uuid: str) -> bool:
+    """Keep a Ready set from being removed or handed over until the transaction ends, which writes
+    a reference to it. False where it is not Ready."""
+    return bool(
+        connection.scalar(
+            text("SELECT 1 FROM base_sets WHERE uuid = :uuid AND state = 'Ready' FOR SHARE"),
+            {"uuid": base_set_uuid},
+        )
+    )
 
 
 def domain_of(database: Database, base_set_uuid: str) -> MadeDomain | None:

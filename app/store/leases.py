@@ -72,8 +72,8 @@ _FLAGS = (
     f"{RATE}"
 )
 
-# After a gap (PostgreSQL was away, the laptop slept) holders get one more lease to say that they are
-# alive, also from a message that was sent before it. What was handed back has no owner.
+# After a gap (PostgreSQL was away, the laptop slept) holders get one more lease to say that they
+# are alive, also from a message that was sent before it. What was handed back has no owner.
 MAY_STEAL = (
     "(owner IS NULL OR COALESCE((SELECT steals_from <= clock_timestamp() "
     "AND passed_at > clock_timestamp() - make_interval(secs => {lease_s}) FROM sweeper_passes), "

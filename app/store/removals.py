@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import Connection, Row, text
 
 from app.domain.errors import CloneError, InvalidArgument, SourceVolumeBusy, VmStateNotAllowed
+from app.domain.line import Line
 from app.domain.plan import HostRef, HypervisorType, NicPlan, StorageRef, StorageType, VolumeFile
 from app.domain.removal import RemovalPlan
 from app.domain.states import ItemState, JobState, check_move
@@ -18,6 +19,7 @@ from app.store.codec import error_to_json, plan_to_json
 from app.store.leases import Claim, LeaseLost
 from app.store.models import JobKind, Origin, ReservationKind, VmState
 from app.store.session import Database
+from app.store.under_way import UnderWay
 
 EXPIRED_BATCH = 200
 EXPIRED_AGAIN_S = 3600.0  # after a failure
@@ -95,7 +97,8 @@ def begin(
     refused = {vm.uuid: error for vm in vms if (error := _refusal(vm)) is not None}
     records = [vm.uuid for vm in vms if vm.uuid not in refused and vm.host_uuid is None]
     plans = _plans(connection, [vm for vm in vms if vm.uuid not in {*refused, *records}], kind)
-    published = _insert_items(connection, job_uuid, kind, vms, refused, plans)
+    turns = _turns(connection, job_uuid, [vm for vm in vms if vm.uuid in plans])
+    published = _insert_items(connection, job_uuid, kind, vms, refused, plans, turns)
     connection.execute(
         text(
             "INSERT INTO job_counters (job_uuid, total, succeeded, failed, canceled, bytes_done) "
@@ -227,6 +230,7 @@ def _insert_items(
     vms: Sequence[Row[Any]],
     refused: Mapping[str, CloneError],
     plans: Mapping[str, str],
+    turns: Mapping[str, float],
 ) -> Mapping[str, Sequence[str]]:
     check_move(ItemState.WAITING, ItemState.GRANTED)
     check_move(ItemState.WAITING, ItemState.FAILED)
@@ -245,22 +249,41 @@ def _insert_items(
         elif vm.uuid in plans:
             plan = orjson.Fragment(plans[vm.uuid])
             row |= {"state": ItemState.GRANTED, "plan": plan, "host": vm.host_uuid}
+            row["turn"] = turns[vm.uuid]
             published[vm.host_uuid].append(row["uuid"])
         rows.append(row)
     connection.execute(
         text(
             "INSERT INTO items (uuid, job_uuid, kind, ordinal, name, state, vm_uuid, plan, error, "
-            "host_uuid, volume_uuids, nic_uuids, attempts, lapses, fence, bytes_done, granted_at, "
+            "host_uuid, turn, volume_uuids, nic_uuids, attempts, lapses, fence, bytes_done, "
+            "granted_at, "
             "published_at, finished_at) SELECT g.uuid, :job, CAST(:kind AS job_kind), g.ordinal, "
-            "g.name, CAST(g.state AS item_state), g.vm, g.plan, g.error, g.host, '{}', '{}', "
+            "g.name, CAST(g.state AS item_state), g.vm, g.plan, g.error, g.host, "
+            "COALESCE(g.turn, 0), '{}', '{}', "
             "0, 0, 0, 0, clock_timestamp(), clock_timestamp(), "
             "CASE WHEN g.state <> 'Granted' THEN clock_timestamp() END "
             "FROM jsonb_to_recordset(CAST(:items AS jsonb)) AS g(uuid text, ordinal int, "
-            "name text, state text, vm text, plan jsonb, error jsonb, host text)"
+            "name text, state text, vm text, plan jsonb, error jsonb, host text, turn float8)"
         ),
         {"job": job_uuid, "kind": kind, "items": orjson.dumps(rows).decode()},
     )
     return published
+
+
+def _turns(connection: Connection, job_uuid: str, vms: Sequence[Row[Any]]) -> dict[str, float]:
+    """Each VM's place in its host's line, where clones stand too: by VM."""
+    account = connection.execute(
+        text(
+            "SELECT a.uuid, a.weight FROM accounts a JOIN jobs ON jobs.account_uuid = a.uuid "
+            "WHERE jobs.uuid = :job"
+        ),
+        {"job": job_uuid},
+    ).one()
+    lines = UnderWay.load(connection).lines
+    return {
+        vm.uuid: lines.setdefault(vm.host_uuid, Line()).take(account.uuid, account.weight)
+        for vm in vms
+    }
 
 
 def _set_state(connection: Connection, vm_uuids: Sequence[str], state: VmState) -> None:

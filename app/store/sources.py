@@ -148,8 +148,7 @@ def cloneable_volumes(connection: Connection, vm_uuid: str) -> list[tuple[Volume
 
 
 def load_bases(connection: Connection, base_set_uuid: str, spec: CloneSpec) -> list[SourceBase]:
-    """The bases that a Ready set has for the spec, root first, their rows held FOR SHARE until
-    the grant commits."""
+    """The bases that a Ready set, held by `bases.hold`, has for the spec, root first."""
     query = (
         select_columns(
             Base,
@@ -164,7 +163,6 @@ def load_bases(connection: Connection, base_set_uuid: str, spec: CloneSpec) -> l
         .join(Volume, col(Volume.uuid) == col(Base.volume_uuid))
         .where(col(Base.base_set_uuid) == base_set_uuid)
         .order_by(col(Volume.type) != VolumeType.ROOT, col(Volume.device_id), col(Volume.uuid))
-        .with_for_update(read=True, of=Base)
     )
     return [
         SourceBase(

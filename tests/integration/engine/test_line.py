@@ -1,12 +1,18 @@
 """A host's line of granted items: messages wake processes, which take the items by themselves."""
 
+import errno
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from app.queue import TaskName
-from app.store import leases
-from tests.factories import make_account, make_job
+from app.store import leases, removals
+from app.store.models import JobKind
+from app.store.session import Database
+from tests.factories import ADMIN, make_account, make_job
 from tests.integration.engine.conftest import Faked
 from workers import lease, line
 
@@ -144,3 +150,91 @@ def test_a_cancelled_item_of_a_paused_job_is_not_passed_over(faked: Faked) -> No
         connection.exec_driver_sql("UPDATE items SET cancel_requested_at = now(), fence = 1")
     wake(faked, job)
     assert faked.engine.item_states(job) == ["Canceled"]
+
+
+def test_of_two_accounts_the_one_of_twice_the_weight_gets_twice_the_turns(faked: Faked) -> None:
+    with faked.engine.database.engine.begin() as connection:
+        light, heavy = (make_account(connection, admin=True, weight=w) for w in (1, 2))
+        jobs = [
+            make_job(connection, faked.inventory.source, names(30), account=account)
+            for account in (light, heavy)
+        ]
+    for job in jobs:
+        faked.engine.start(job)
+    (host,) = faked.inventory.hosts
+    taken = [take_next(faked, host).job_uuid for _ in range(30)]
+    assert taken.count(jobs[1]) == 20
+
+
+def test_a_removal_stands_in_the_line_as_clones_do(faked: Faked) -> None:
+    faked.engine.publisher.lost = lambda _: False
+    made = faked.job(*names(3))
+    faked.engine.start(made)
+    faked.engine.publisher.lost = lambda message: message[0] is TaskName.CLONE_VM
+    with faked.engine.database.engine.begin() as connection:
+        other = make_account(connection, admin=True)
+        clones = make_job(connection, faked.inventory.source, names(9), account=other)
+        vms = removals.made_by(connection, made, JobKind.DESTROY)
+        removal = removals.ask(connection, vms, account_uuid=ADMIN, kind=JobKind.DESTROY)
+    faked.engine.start(clones)
+    faked.engine.start(removal)
+    (host,) = faked.inventory.hosts
+    taken = [take_next(faked, host).job_uuid for _ in range(4)]
+    assert taken == [clones, removal, clones, removal]
+
+
+def test_of_processes_that_look_at_the_same_moment_each_gets_others(
+    faked: Faked, database_url: str
+) -> None:
+    job = faked.job(*names(60))
+    faked.engine.start(job)
+    (host,) = faked.inventory.hosts
+
+    def drain(name: str) -> list[str]:
+        database = Database(database_url)
+        try:
+            claims = iter(lambda: leases.claim_next(database, host, owner=name, lease_s=60), None)
+            return [claim.item_uuid for claim in claims if claim]
+        finally:
+            database.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        taken = [uuid for mine in pool.map(drain, "abcd") for uuid in mine]
+    assert len(taken) == len(set(taken)) == 60
+
+
+def test_a_disk_that_is_full_of_locks_costs_no_try(
+    faked: Faked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = faked.job("a")
+    faked.engine.start(job)
+
+    def link(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a lock")
+
+    monkeypatch.setattr("os.link", link)
+    wake(faked, job)
+    handed_back(faked)
+    monkeypatch.undo()
+    faked.engine.pass_time(6)
+    wake(faked, job)
+    assert faked.engine.item_states(job) == ["Succeeded"]
+
+
+def test_a_file_where_the_locks_should_be_costs_no_try(faked: Faked) -> None:
+    job = faked.job("a")
+    faked.engine.start(job)
+    folder = faked.engine.worker.settings.lock_folder
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.write_text("somebody's")
+    wake(faked, job)
+    handed_back(faked)
+    folder.unlink()
+    faked.engine.pass_time(6)
+    wake(faked, job)
+    assert faked.engine.item_states(job) == ["Succeeded"]
+
+
+def handed_back(faked: Faked) -> None:
+    (item,) = faked.engine.rows("SELECT state::text, attempts, lapses, owner FROM items")
+    assert tuple(item) == ("Granted", 0, 0, None)

@@ -1,0 +1,111 @@
+"""What the store does where two transactions want the same rows."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
+
+from app.store import bases
+from app.store.session import Database
+from tests.factories import make_inventory
+
+DEADLINE_S = 20
+_RENAME = "UPDATE zones SET description = 'x' WHERE name = %(name)s RETURNING name"
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    made = Database(database_url)
+    with made.engine.begin() as connection:
+        for name in ("a", "b"):
+            connection.execute(
+                text(
+                    "INSERT INTO zones (uuid, name, state, created_at, last_op_at) "
+                    "VALUES (:name, :name, 'Enabled', now(), now())"
+                ),
+                {"name": name},
+            )
+    yield made
+    made.close()
+
+
+def test_a_hot_statement_that_a_deadlock_ended_is_sent_again(database: Database) -> None:
+    """It locks `a` then `b`, the other one `b` then `a`; who waits longest loses."""
+    other_has_b = threading.Event()
+
+    def other(connection: Connection) -> None:
+        connection.exec_driver_sql("SET LOCAL deadlock_timeout = '1min'")
+        connection.exec_driver_sql(_RENAME, {"name": "b"})
+        other_has_b.set()
+        _wait_for_somebody_who_waits(database)
+        connection.exec_driver_sql(_RENAME, {"name": "a"})
+
+    both = (
+        "WITH a AS MATERIALIZED (UPDATE zones SET description = 'y' WHERE name = %(a)s "
+        "RETURNING uuid) UPDATE zones SET description = 'y' FROM a WHERE zones.name = %(b)s "
+        "RETURNING name"
+    )
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(database.run, other)
+        assert other_has_b.wait(DEADLINE_S)
+        assert [row.name for row in database.hot(both, {"a": "a", "b": "b"})] == ["b"]
+        ended.result(DEADLINE_S)
+    assert _deadlocks(database) == 1
+
+
+def _wait_for_somebody_who_waits(database: Database) -> None:
+    with database.single() as connection:
+        for _ in range(DEADLINE_S * 100):
+            if connection.scalar(
+                text(
+                    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+                    "AND datname = current_database()"
+                )
+            ):
+                return
+            connection.exec_driver_sql("SELECT pg_sleep(0.01)")
+    raise AssertionError("nobody came to wait")
+
+
+def _deadlocks(database: Database) -> int:
+    """Statistics are sent by each session when it is idle, at the latest when asked to."""
+    with database.single() as connection:
+        for _ in range(DEADLINE_S * 10):
+            number = connection.scalar(
+                text("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+            )
+            if number:
+                return int(number)
+            connection.exec_driver_sql("SELECT pg_sleep(0.1)")
+    return 0
+
+
+def test_a_set_that_a_grant_builds_on_is_not_removed_under_it(database: Database) -> None:
+    with database.engine.begin() as connection:
+        made = make_inventory(connection)
+        connection.execute(
+            text(
+                "INSERT INTO base_sets (uuid, vm_instance_uuid, host_uuid, with_data_volumes, "
+                "state, fence, attempts, lapses, last_used_at) VALUES ('s', :vm, :host, TRUE, "
+                "'Ready', 1, 0, 0, now() - interval '1 day')"
+            ),
+            {"vm": made.source, "host": made.hosts[0]},
+        )
+
+    def state() -> str:
+        with database.single() as connection:
+            return str(connection.scalar(text("SELECT state::text FROM base_sets")))
+
+    with database.engine.begin() as grant:
+        assert bases.hold(grant, "s")
+        database.run(lambda c: bases.mark_unused(c, grace_s=60))
+        assert state() == "Ready"
+        with database.engine.connect() as hand_over, pytest.raises(OperationalError):
+            hand_over.exec_driver_sql("SELECT 1 FROM base_sets FOR UPDATE NOWAIT")
+    database.run(lambda c: bases.mark_unused(c, grace_s=60))
+    assert state() == "Deleting"
+    with database.engine.begin() as grant:
+        assert not bases.hold(grant, "s")
