@@ -193,8 +193,10 @@ def test_of_processes_that_look_at_the_same_moment_each_gets_others(
     def drain(name: str) -> list[str]:
         database = Database(database_url)
         try:
-            claims = iter(lambda: leases.claim_next(database, host, owner=name, lease_s=60), None)
-            return [claim.item_uuid for claim in claims if claim]
+            taken = []
+            while claim := leases.claim_next(database, host, owner=name, lease_s=60):
+                taken.append(claim.item_uuid)
+            return taken
         finally:
             database.close()
 
