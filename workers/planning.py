@@ -325,6 +325,7 @@ class JobPlanner:
             item_uuid=item.uuid,
             identity=identity,
             seed_path=paths.seed_path(volumes[0].storage, item.vm_uuid) if identity else None,
+            reset_tpm=self.spec.reset_tpm,
         )
 
     def _identity(self, item: WaitingItem) -> GuestIdentity | None:

@@ -86,7 +86,9 @@ def _judge(connection: Connection, job_uuid: str) -> Judged | None:
         names=request.names,
         minted=Minted(volumes=volumes, nics=len(source.nics)),
         spec=spec_to_json(spec),
-        ignored=request.ignored + (() if _boots(source) else request.guest_fields),
+        ignored=tuple(
+            dict.fromkeys(request.ignored + (() if _boots(source) else request.guest_fields))
+        ),
     )
     if spec.strategy is CloneStrategy.JUST_CREATE:
         return Judged()
@@ -197,4 +199,5 @@ def _spec(request: CloneRequest) -> CloneSpec:
         user_tags=request.user_tags,
         volumes=request.volumes,
         guest=request.guest,
+        reset_tpm=request.reset_tpm,
     )

@@ -82,9 +82,11 @@ class SourceRef:
     uuid: str
     name: str
     architecture: str
-    paths: tuple[str, ...]  # of its volumes, root first
+    cpu_num: int
+    memory_size: int
     nics: int
     cdroms: int
+    volumes: tuple[SourceVolume, ...]  # root first, those that are its alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class BaseFile:
     path: str
     format: VolumeFormat
     virtual_size: int
+    source_target: str | None = None  # KVM: the target dev of the disk that it is a copy of
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +190,7 @@ class ClonePlan:
     item_uuid: str = ""
     identity: GuestIdentity | None = None  # None: the guest is not told who it is
     seed_path: str | None = None  # of the image that tells it, below the root volume's storage
+    reset_tpm: bool = False  # a TPM that the source has is empty in the clone
 
     @property
     def root_volume(self) -> VolumePlan:

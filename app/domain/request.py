@@ -41,7 +41,13 @@ _WINDOWS_FIELDS = (
     "organization",
 )
 # What a JustCreate asks for beyond its VM's record.
-_BEYOND_THE_RECORD = ("userTags", "rootVolumeSystemTags", "dataVolumeSystemTags", "full")
+_BEYOND_THE_RECORD = (
+    "userTags",
+    "rootVolumeSystemTags",
+    "dataVolumeSystemTags",
+    "full",
+    "resetTpm",
+)
 _KNOWN_TAGS = (
     _EFFECTIVE_TAGS
     | _GUEST_TAGS
@@ -86,7 +92,8 @@ class CloneRequest:
     user_tags: tuple[str, ...] = ()
     volumes: tuple[VolumeChoice, ...] = ()
     guest: GuestWish = field(default_factory=GuestWish)
-    guest_fields: tuple[str, ...] = ()  # what was said of guests: without effect where none boots
+    reset_tpm: bool = False
+    guest_fields: tuple[str, ...] = ()  # what has no effect where no guest boots
     ignored: tuple[str, ...] = ()  # what was accepted and has no effect in this version
 
 
@@ -121,7 +128,8 @@ def parse_clone_request(parameters: Mapping[str, Any]) -> CloneRequest:
         user_tags=_tags(parameters, "userTags"),
         volumes=tuple(_volumes(parameters)),
         guest=_guest(system_tags, specification, len(names)),
-        guest_fields=tuple(dict.fromkeys(_guest_fields(system_tags, specification))),
+        reset_tpm=_boolean(parameters, "resetTpm"),
+        guest_fields=tuple(_guest_fields(parameters, system_tags, specification)),
         ignored=tuple(dict.fromkeys(_ignored(parameters, system_tags))),
     )
 
@@ -369,13 +377,16 @@ def _one(system_tags: Sequence[str], name: str) -> str | None:
     return found[0] if found else None
 
 
-def _guest_fields(system_tags: Sequence[str], specification: Mapping[str, Any]) -> Iterator[str]:
-    for tag in system_tags:
-        name = tag.partition("::")[0]
-        if name in _GUEST_TAGS:
-            yield f"systemTags[{name}]"
+def _guest_fields(
+    parameters: Mapping[str, Any], system_tags: Sequence[str], specification: Mapping[str, Any]
+) -> Sequence[str]:
+    first = dict.fromkeys(tag.partition("::")[0] for tag in system_tags)
+    fields = [f"systemTags[{name}]" for name in first if name in _GUEST_TAGS]
     if specification:
-        yield "vmCustomSpecification"
+        fields.append("vmCustomSpecification")
+    if _boolean(parameters, "resetTpm"):
+        fields.append("resetTpm")
+    return fields
 
 
 def _ignored(parameters: Mapping[str, Any], system_tags: Sequence[str]) -> Iterator[str]:
@@ -387,8 +398,6 @@ def _ignored(parameters: Mapping[str, Any], system_tags: Sequence[str]) -> Itera
         if not isinstance(given, list):
             raise InvalidArgument(f"field[{name}] of message[{MESSAGE}] must be a list")
         yield name
-    if _boolean(parameters, "resetTpm"):
-        yield "resetTpm"
     record_alone = _strategy(parameters) is CloneStrategy.JUST_CREATE
     for tag in system_tags:
         first = tag.partition("::")[0]

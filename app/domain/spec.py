@@ -41,6 +41,7 @@ class CloneSpec:
     user_tags: tuple[str, ...] = ()
     volumes: tuple[VolumeChoice, ...] = ()
     guest: GuestWish = field(default_factory=GuestWish)
+    reset_tpm: bool = False
 
     def includes(self, volume_type: VolumeType, volume_uuid: str) -> bool:
         """The root volume always; data volumes with `full`, or as chosen one by one."""

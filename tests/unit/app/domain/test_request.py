@@ -190,10 +190,10 @@ def test_what_has_no_effect_is_listed_by_name() -> None:
     assert request.ignored == (
         "vmNicParams",
         "diskAOs",
-        "resetTpm",
         "systemTags[qemuga]",
     )
-    assert request.guest_fields == ("systemTags[hostname]", "vmCustomSpecification")
+    assert request.guest_fields == ("systemTags[hostname]", "vmCustomSpecification", "resetTpm")
+    assert request.reset_tpm
 
 
 def test_what_is_empty_is_not_listed() -> None:
