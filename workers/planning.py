@@ -372,7 +372,7 @@ def _nic(
         uuid=uuid,
         device_id=nic.device_id,
         mac=mac[:-2] + f"{nic.device_id & 0xFF:02x}",
-        internal_name=f"vnic{internal_id}.{nic.device_id}",
+        internal_name=addressing.tap_name(internal_id, nic.device_id),
         l3_network_uuid=network.uuid,
         bridge=network.bridge,
         driver_type=nic.driver_type,

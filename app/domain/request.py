@@ -366,6 +366,7 @@ def _guest(system_tags: Sequence[str], specification: Mapping[str, Any], names: 
         ),
         user_data=checked_user_data(user_data) if user_data else None,
         root_password_hash=password or None,
+        platform=_text(specification, "platform", MAX_NAME_LENGTH) or None,
     )
 
 
