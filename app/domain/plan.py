@@ -84,7 +84,7 @@ class SourceRef:
     architecture: str
     cpu_num: int
     memory_size: int
-    nics: int
+    nics: tuple[str, ...]  # their driver types
     cdroms: int
     volumes: tuple[SourceVolume, ...]  # root first, those that are its alone
 
@@ -144,6 +144,11 @@ class NicPlan:
     gateway: str | None
     libvirt_network: str | None = None
     dns: tuple[str, ...] = ()
+    model: str | None = None  # what the request asked for; None: as the source's domain has it
+    link_up: bool = True
+    inbound: int | None = None  # bits a second; None: no limit
+    outbound: int | None = None
+    is_default: bool = False  # the guest's default gateway is behind it
 
 
 @dataclass(frozen=True, slots=True)

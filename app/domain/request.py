@@ -17,6 +17,7 @@ from app.domain.guest import (
     checked_ssh_key,
     checked_user_data,
 )
+from app.domain.nic_params import NicWish, ignored_fields, parse_nics
 from app.domain.plan import CloneMethod, CloneStrategy
 from app.domain.spec import VolumeChoice
 
@@ -47,6 +48,7 @@ _BEYOND_THE_RECORD = (
     "dataVolumeSystemTags",
     "full",
     "resetTpm",
+    "vmNicParams",
 )
 _KNOWN_TAGS = (
     _EFFECTIVE_TAGS
@@ -93,6 +95,7 @@ class CloneRequest:
     volumes: tuple[VolumeChoice, ...] = ()
     guest: GuestWish = field(default_factory=GuestWish)
     reset_tpm: bool = False
+    nics: tuple[NicWish, ...] = ()  # none: as the source
     guest_fields: tuple[str, ...] = ()  # what has no effect where no guest boots
     ignored: tuple[str, ...] = ()  # what was accepted and has no effect in this version
 
@@ -129,6 +132,7 @@ def parse_clone_request(parameters: Mapping[str, Any]) -> CloneRequest:
         volumes=tuple(_volumes(parameters)),
         guest=_guest(system_tags, specification, len(names)),
         reset_tpm=_boolean(parameters, "resetTpm"),
+        nics=parse_nics(_list(parameters, "vmNicParams"), len(names)),
         guest_fields=tuple(_guest_fields(parameters, system_tags, specification)),
         ignored=tuple(dict.fromkeys(_ignored(parameters, system_tags))),
     )
@@ -392,13 +396,9 @@ def _guest_fields(
 
 def _ignored(parameters: Mapping[str, Any], system_tags: Sequence[str]) -> Iterator[str]:
     """What has no effect in this version, by name. Its form is checked all the same."""
-    for name in ("vmNicParams", "diskAOs"):
-        given = _embedded_json(name, parameters.get(name))
-        if given is None or given == []:
-            continue
-        if not isinstance(given, list):
-            raise InvalidArgument(f"field[{name}] of message[{MESSAGE}] must be a list")
-        yield name
+    yield from ignored_fields(_list(parameters, "vmNicParams"))
+    if _list(parameters, "diskAOs"):
+        yield "diskAOs"
     record_alone = _strategy(parameters) is CloneStrategy.JUST_CREATE
     for tag in system_tags:
         first = tag.partition("::")[0]
@@ -406,6 +406,13 @@ def _ignored(parameters: Mapping[str, Any], system_tags: Sequence[str]) -> Itera
             yield f"systemTags[{first}]"
     if record_alone:
         yield from (beyond for beyond in _BEYOND_THE_RECORD if parameters.get(beyond))
+
+
+def _list(parameters: Mapping[str, Any], field: str) -> list[Any]:
+    given = _embedded_json(field, parameters.get(field))
+    if given is not None and not isinstance(given, list):
+        raise InvalidArgument(f"field[{field}] of message[{MESSAGE}] must be a list")
+    return given or []
 
 
 def _embedded_json(field: str, given: Any) -> Any:

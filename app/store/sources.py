@@ -62,6 +62,7 @@ class SourceVm:
     platform: str
     architecture: str
     allocator_strategy: str | None
+    default_l3_network_uuid: str | None
     nics: tuple[SourceNic, ...]
     cdroms: tuple[tuple[str | None, str | None], ...]  # (ISO's image uuid, its path)
 
@@ -94,6 +95,7 @@ def load(connection: Connection, vm_uuid: str) -> SourceVm | None:
         platform=row.platform,
         architecture=row.architecture,
         allocator_strategy=row.allocator_strategy,
+        default_l3_network_uuid=row.default_l3_network_uuid,
         nics=tuple(SourceNic(*nic) for nic in nics),
         cdroms=tuple((cdrom.iso_uuid, cdrom.iso_install_path) for cdrom in cdroms),
     )
@@ -104,14 +106,15 @@ def ref(connection: Connection, vm_uuid: str) -> SourceRef:
     row = connection.execute(
         text(
             "SELECT v.uuid, v.name, v.architecture, v.cpu_num, v.memory_size, "
-            "(SELECT count(*) FROM vm_nics WHERE vm_instance_uuid = v.uuid) AS nics, "
+            "ARRAY(SELECT driver_type FROM vm_nics WHERE vm_instance_uuid = v.uuid "
+            " ORDER BY device_id) AS nics, "
             "(SELECT count(*) FROM vm_cdroms WHERE vm_instance_uuid = v.uuid) AS cdroms "
             "FROM vm_instances v WHERE v.uuid = :uuid"
         ),
         {"uuid": vm_uuid},
     ).one()
     volumes = bases.source_volumes(connection, vm_uuid, with_data_volumes=True)
-    return SourceRef(**row._mapping, volumes=tuple(volumes))
+    return SourceRef(**{**row._mapping, "nics": tuple(row.nics)}, volumes=tuple(volumes))
 
 
 def row_to_clone(connection: Connection, vm_uuid: str) -> dict[str, Any]:

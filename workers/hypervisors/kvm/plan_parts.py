@@ -110,7 +110,10 @@ def _nic(nic: NicPlan) -> NicPart:
         kind=NicKind.NETWORK if nic.libvirt_network else NicKind.BRIDGE,
         source=nic.libvirt_network or nic.bridge or "",
         tap=nic.internal_name,
-        model=nic.driver_type,
+        model=nic.model,
+        link_up=nic.link_up,
+        inbound=nic.inbound,
+        outbound=nic.outbound,
         ips=(nic.ip,) if nic.ip else (),
     )
 

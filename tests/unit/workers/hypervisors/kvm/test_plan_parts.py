@@ -161,6 +161,14 @@ def test_a_running_sources_tpm_is_not_copied() -> None:
 def test_a_nic_is_on_its_network() -> None:
     (on_bridge,) = parts().nics
     assert (on_bridge.kind, on_bridge.source, on_bridge.tap) == (NicKind.BRIDGE, "br0", "vnic1.0")
-    assert (on_bridge.model, on_bridge.mac, on_bridge.ips) == ("e1000", NIC.mac, ("10.0.0.9",))
+    assert (on_bridge.mac, on_bridge.ips) == (NIC.mac, ("10.0.0.9",))
     (on_network,) = parts(nics=(replace(NIC, libvirt_network="lan", bridge=None),)).nics
     assert (on_network.kind, on_network.source) == (NicKind.NETWORK, "lan")
+
+
+def test_a_nic_is_as_it_was_asked_for_else_as_the_sources() -> None:
+    asked = replace(NIC, model="rtl8139", link_up=False, inbound=8000, outbound=16000)
+    usual, wished = parts(nics=(NIC, asked)).nics
+    assert (usual.model, usual.link_up, usual.inbound, usual.outbound) == (None, True, None, None)
+    assert (wished.model, wished.link_up) == ("rtl8139", False)
+    assert (wished.inbound, wished.outbound) == (8000, 16000)
