@@ -27,7 +27,7 @@ from app.store.leases import LeaseLost
 from app.store.session import DATABASE_AWAY
 from workers.context import WorkerContext
 from workers.holding import holding
-from workers.hypervisors.base import Hypervisor, SourceLook
+from workers.hypervisors.base import Hypervisor, Prepared, SourceLook
 from workers.lease import Draining, Lease
 from workers.storage.base import FileSignature
 
@@ -125,8 +125,10 @@ def _make(claim: BaseClaim, lease: Lease, worker: WorkerContext) -> None:
         )
         source = sources.ref(connection, claim.vm_uuid)
         host = hosts.ref(connection, claim.host_uuid)
+        reset_tpm = bases.any_resets_tpm(connection, claim.base_set_uuid)
     hypervisor = worker.hypervisor(host)
     look = _look_at_rest(hypervisor, source)
+    prepared = hypervisor.prepare(source, look, volumes, reset_tpm=reset_tpm)
     signatures = {
         volume.uuid: worker.storage(volume.storage).signature(volume) for volume in volumes
     }
@@ -137,9 +139,6 @@ def _make(claim: BaseClaim, lease: Lease, worker: WorkerContext) -> None:
         worker.database,
         claim,
         [(volume, sum(f.allocated for f in signatures[volume.uuid])) for volume in volumes],
-    )
-    template = hypervisor.template(
-        look, [(volume, file.uuid) for volume, file in zip(volumes, files, strict=True)]
     )
     made = []
     for volume, file in zip(volumes, files, strict=True):
@@ -153,12 +152,17 @@ def _make(claim: BaseClaim, lease: Lease, worker: WorkerContext) -> None:
                 virtual_size=facts.virtual_size,
                 actual_size=facts.actual_size,
                 signature=_json(facts.signature),
+                source_target=prepared.targets[volume.uuid] if prepared else None,
             )
         )
     _look_at_rest(hypervisor, source)
     _check_one_moment(volumes, made, worker)
-    domain = MadeDomain(template.xml, template.nvram, look.digest) if template else MadeDomain()
+    domain = _made_domain(prepared, look) if prepared else MadeDomain()
     bases.ready(worker.database, claim, made, domain, consistency="offline")
+
+
+def _made_domain(prepared: Prepared, look: SourceLook) -> MadeDomain:
+    return MadeDomain(**asdict(prepared.template), digest=look.digest, notes=prepared.notes)
 
 
 def _look_at_rest(hypervisor: Hypervisor, source: SourceRef) -> SourceLook:

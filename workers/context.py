@@ -117,7 +117,13 @@ def _template(base_set_uuid: str, database: Database) -> DomainTemplate | None:
     found = bases.domain_of(database, base_set_uuid)
     if found is None or found.xml is None:
         return None
-    return DomainTemplate(found.xml, found.nvram)
+    return DomainTemplate(
+        xml=found.xml,
+        live_xml=found.live_xml,
+        nvram=found.nvram,
+        tpm_state=found.tpm_state,
+        seed_target=found.seed_target,
+    )
 
 
 @lru_cache(maxsize=256)

@@ -18,6 +18,7 @@ from app.domain.errors import (
     StorageUnreachable,
 )
 from app.domain.guest import GuestIdentity, hostname_of
+from app.domain.nic_params import NicWish
 from app.domain.placement import Candidate, Demand, choose, reachable
 from app.domain.plan import (
     CdRomPlan,
@@ -36,7 +37,7 @@ from app.domain.slots import Slots
 from app.domain.spec import CloneSpec
 from app.domain.states import WaitReason
 from app.store.networks import Free, L3View
-from app.store.sources import SourceBase, SourceNic, SourceVm
+from app.store.sources import SourceBase, SourceVm
 from app.store.world import StorageView, World
 
 
@@ -104,6 +105,7 @@ class JobPlanner:
         self.source = source
         self.base_set_uuid = base_set_uuid
         self.bases = bases
+        self.nics = _nics(spec, source)
         self._world = world
         self._thin = thin
         self._targets = [self._target(base) for base in bases]
@@ -206,7 +208,7 @@ class JobPlanner:
             memory=self.source.memory_size,
             storage_uuids=frozenset(base.file.storage.uuid for base in self.bases)
             | frozenset(target.ref.uuid for target in self._targets),
-            l3_network_uuids=frozenset(nic.l3_network_uuid for nic in self.source.nics),
+            l3_network_uuids=frozenset(nic.l3_network_uuid for nic in self.nics),
             strategy=self.source.allocator_strategy,
             cluster_uuid=self.spec.cluster_uuid,
             host_uuid=self.spec.host_uuid,
@@ -276,23 +278,62 @@ class JobPlanner:
         """One address a NIC, all of them or none."""
         addresses: list[Address] = []
         try:
-            for nic, uuid in zip(self.source.nics, item.nic_uuids, strict=True):
+            slots = zip(self.nics, item.nic_uuids, strict=True)
+            for device_id, (nic, uuid) in enumerate(slots):
                 network = self._world.l3_networks[nic.l3_network_uuid]
-                free, was_asked = self._pick(network)
-                plan = _nic(nic, uuid, network, free, next(mac_of), internal_id)
+                free, was_asked = self._pick(network, nic)
+                plan = self._nic(nic, device_id, uuid, network, free, next(mac_of), internal_id)
                 addresses.append(Address(plan, free, was_asked))
         except AddressUnavailable:
             self._give_back(addresses)
             raise
         return addresses
 
+    def _nic(
+        self,
+        nic: NicWish,
+        device_id: int,
+        uuid: str,
+        network: L3View,
+        free: Free,
+        mac: str,
+        internal_id: int,
+    ) -> NicPlan:
+        address_range, number = free
+        return NicPlan(
+            uuid=uuid,
+            device_id=device_id,
+            mac=mac[:-2] + f"{device_id & 0xFF:02x}",
+            internal_name=addressing.tap_name(internal_id, device_id),
+            l3_network_uuid=network.uuid,
+            bridge=network.bridge,
+            driver_type=nic.driver_type or self._former_driver(device_id),
+            ip=addressing.to_text(number),
+            netmask=address_range.netmask,
+            gateway=address_range.gateway,
+            libvirt_network=network.libvirt_network,
+            dns=network.dns,
+            model=nic.driver_type,
+            link_up=nic.link_up,
+            inbound=nic.inbound,
+            outbound=nic.outbound,
+            is_default=nic.is_default,
+        )
+
+    def _former_driver(self, slot: int) -> str:
+        nics = self.source.nics
+        return nics[slot].driver_type if slot < len(nics) else "virtio"
+
     def _give_back(self, addresses: Sequence[Address]) -> None:
         for address in addresses:
             network = self._world.l3_networks[address.nic.l3_network_uuid]
             network.give_back(address.free, was_asked=address.was_asked)
 
-    def _pick(self, network: L3View) -> tuple[Free, bool]:
-        """The first of the addresses asked for on this network that is free, else any."""
+    def _pick(self, network: L3View, nic: NicWish) -> tuple[Free, bool]:
+        """The NIC's own, else the first of the addresses asked for on this network that is free,
+        else any."""
+        if nic.ip is not None:
+            return network.take(nic.ip), True
         asked = [ip for l3_uuid, ip in self.spec.static_ips if l3_uuid == network.uuid]
         if not asked:
             return network.pick(), False
@@ -325,6 +366,7 @@ class JobPlanner:
             item_uuid=item.uuid,
             identity=identity,
             seed_path=paths.seed_path(volumes[0].storage, item.vm_uuid) if identity else None,
+            reset_tpm=self.spec.reset_tpm,
         )
 
     def _identity(self, item: WaitingItem) -> GuestIdentity | None:
@@ -358,26 +400,13 @@ class JobPlanner:
             yield TagPlan(uuid4().hex, resource_uuid, resource_type, kind, tag)
 
 
-def _nic(
-    nic: SourceNic,
-    uuid: str,
-    network: L3View,
-    free: Free,
-    mac: str,
-    internal_id: int,
-) -> NicPlan:
-    address_range, number = free
-    return NicPlan(
-        uuid=uuid,
-        device_id=nic.device_id,
-        mac=mac[:-2] + f"{nic.device_id & 0xFF:02x}",
-        internal_name=f"vnic{internal_id}.{nic.device_id}",
-        l3_network_uuid=network.uuid,
-        bridge=network.bridge,
-        driver_type=nic.driver_type,
-        ip=addressing.to_text(number),
-        netmask=address_range.netmask,
-        gateway=address_range.gateway,
-        libvirt_network=network.libvirt_network,
-        dns=network.dns,
+def _nics(spec: CloneSpec, source: SourceVm) -> tuple[NicWish, ...]:
+    """Those that were asked for, else as the source has them."""
+    if spec.nics:
+        return spec.nics
+    networks = [nic.l3_network_uuid for nic in source.nics]
+    default = source.default_l3_network_uuid
+    first = networks.index(default) if default in networks else 0
+    return tuple(
+        NicWish(network, is_default=number == first) for number, network in enumerate(networks)
     )

@@ -112,8 +112,9 @@ class Scheduler:
             return outcome
         wanted = networks.needs(
             connection,
-            {job.vm_uuid for job in grantable},
-            (pair for job in grantable for pair in job.spec.static_ips),
+            {job.vm_uuid for job in grantable if not job.spec.nics},
+            ([nic.l3_network_uuid for nic in job.spec.nics] for job in grantable if job.spec.nics),
+            (pair for job in grantable for pair in job.spec.asked_ips),
             budget,
         )
         view.l3_networks = {
@@ -214,9 +215,7 @@ class Scheduler:
         taken: Sequence[WaitingItem],
         outcome: Outcome,
     ) -> list[tuple[JobPlanner, Grant]]:
-        macs = grants.free_macs(
-            connection, len(taken) * max(1, len(planner.source.nics)), self._rng
-        )
+        macs = grants.free_macs(connection, len(taken) * max(1, len(planner.nics)), self._rng)
         ids = grants.internal_ids(connection, len(taken))
         made: list[tuple[JobPlanner, Grant]] = []
         failures: dict[str, CloneError] = {}
@@ -312,6 +311,9 @@ def _add_rows(rows: GrantRows, planner: JobPlanner, grant: Grant, template: dict
             "host_uuid": plan.host.uuid if starts else None,
             "last_host_uuid": plan.host.uuid,
             "root_volume_uuid": plan.root_volume.uuid,
+            "default_l3_network_uuid": next(
+                (nic.l3_network_uuid for nic in plan.nics if nic.is_default), None
+            ),
             "state": VmState.STARTING if starts else VmState.CREATED,
         }
         | _description(planner.spec)
@@ -352,7 +354,7 @@ def _add_rows(rows: GrantRows, planner: JobPlanner, grant: Grant, template: dict
                 "internal_name": nic.internal_name,
                 "device_id": nic.device_id,
                 "driver_type": nic.driver_type,
-                "state": NicState.ENABLE,
+                "state": NicState.ENABLE if nic.link_up else NicState.DISABLE,
             }
         )
         rows.used_ips.append(

@@ -84,9 +84,11 @@ def _judge(connection: Connection, job_uuid: str) -> Judged | None:
         connection,
         job_uuid,
         names=request.names,
-        minted=Minted(volumes=volumes, nics=len(source.nics)),
+        minted=Minted(volumes=volumes, nics=len(spec.nics or source.nics)),
         spec=spec_to_json(spec),
-        ignored=request.ignored + (() if _boots(source) else request.guest_fields),
+        ignored=tuple(
+            dict.fromkeys(request.ignored + (() if _boots(source) else request.guest_fields))
+        ),
     )
     if spec.strategy is CloneStrategy.JUST_CREATE:
         return Judged()
@@ -146,11 +148,12 @@ def _check_references(connection: Connection, request: CloneRequest) -> None:
             raise ResourceNotFound(
                 f"invalid field[{name}], resource[uuid:{uuid}, type:{kind}] not found"
             )
-    for l3_uuid, ip in request.static_ips:
+    of_nics = tuple((nic.l3_network_uuid, nic.ip) for nic in request.nics if nic.ip)
+    for l3_uuid, ip in request.static_ips + of_nics:
         if not lookups.in_range(connection, l3_uuid, ip):
             raise AddressUnavailable(
-                f"IP[{ip}] is not available: system tag[staticIp::{l3_uuid}::{ip}] names an "
-                "address in no range of the network"
+                f"IP[{ip}] is not available: it is in no range of l3Network[uuid:{l3_uuid}], for "
+                "which the request names it"
             )
 
 
@@ -175,6 +178,7 @@ def _references(request: CloneRequest) -> Iterator[tuple[str, str, str]]:
         for choice in request.volumes
         if choice.storage_uuid
     )
+    yield from (("vmNicParams", nic.l3_network_uuid, "L3NetworkVO") for nic in request.nics)
     yield from (("systemTags", l3_uuid, "L3NetworkVO") for l3_uuid, _ in request.static_ips)
 
 
@@ -197,4 +201,6 @@ def _spec(request: CloneRequest) -> CloneSpec:
         user_tags=request.user_tags,
         volumes=request.volumes,
         guest=request.guest,
+        reset_tpm=request.reset_tpm,
+        nics=request.nics,
     )

@@ -1,5 +1,7 @@
-"""Minting MAC addresses and picking IPv4 addresses in ranges. Pure: what is taken is told."""
+"""Minting MAC addresses, naming taps and picking IPv4 addresses in ranges. Pure: what is taken is
+told."""
 
+import hashlib
 import random
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
@@ -20,6 +22,17 @@ class AddressRange:
     @property
     def size(self) -> int:
         return self.end - self.start + 1
+
+
+MAX_TAP_NAME = 15  # an interface's; source: linux/if.h, IFNAMSIZ
+
+
+def tap_name(internal_id: int, device_id: int) -> str:
+    """ZStack's form where it fits."""
+    name = f"vnic{internal_id}.{device_id}"
+    if len(name) <= MAX_TAP_NAME:
+        return name
+    return f"vnic{hashlib.sha256(name.encode()).hexdigest()}"[:MAX_TAP_NAME]
 
 
 def mint_mac(device_id: int, rng: random.Random) -> str:

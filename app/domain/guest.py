@@ -62,6 +62,7 @@ class GuestWish:
     ssh_keys: tuple[str, ...] = ()
     user_data: str | None = None  # base64
     root_password_hash: str | None = None  # crypt(3)
+    platform: str | None = None  # that the request takes the guests for
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +169,12 @@ def is_password_hash(text: str) -> bool:
 
 def check_platform(wish: GuestWish, platform: str) -> None:
     """Raises NotImplementedHere and InvalidArgument for what a guest of that platform cannot
-    be told."""
+    be told, or another platform than the request takes it for."""
+    if wish.platform is not None and wish.platform.lower() != platform.lower():
+        raise InvalidArgument(
+            f"field[vmCustomSpecification.platform] is {wish.platform}, but the source's platform "
+            f"is {platform}; leave it out, or correct the inventory"
+        )
     if platform != WINDOWS:
         return
     if wish.root_password_hash is not None:

@@ -82,9 +82,11 @@ class SourceRef:
     uuid: str
     name: str
     architecture: str
-    paths: tuple[str, ...]  # of its volumes, root first
-    nics: int
+    cpu_num: int
+    memory_size: int
+    nics: tuple[str, ...]  # their driver types
     cdroms: int
+    volumes: tuple[SourceVolume, ...]  # root first, those that are its alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class BaseFile:
     path: str
     format: VolumeFormat
     virtual_size: int
+    source_target: str | None = None  # KVM: the target dev of the disk that it is a copy of
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,11 @@ class NicPlan:
     gateway: str | None
     libvirt_network: str | None = None
     dns: tuple[str, ...] = ()
+    model: str | None = None  # what the request asked for; None: as the source's domain has it
+    link_up: bool = True
+    inbound: int | None = None  # bits a second; None: no limit
+    outbound: int | None = None
+    is_default: bool = False  # the guest's default gateway is behind it
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +195,7 @@ class ClonePlan:
     item_uuid: str = ""
     identity: GuestIdentity | None = None  # None: the guest is not told who it is
     seed_path: str | None = None  # of the image that tells it, below the root volume's storage
+    reset_tpm: bool = False  # a TPM that the source has is empty in the clone
 
     @property
     def root_volume(self) -> VolumePlan:

@@ -17,6 +17,7 @@ from app.domain.guest import (
     checked_ssh_key,
     checked_user_data,
 )
+from app.domain.nic_params import NicWish, ignored_fields, parse_nics
 from app.domain.plan import CloneMethod, CloneStrategy
 from app.domain.spec import VolumeChoice
 
@@ -41,7 +42,14 @@ _WINDOWS_FIELDS = (
     "organization",
 )
 # What a JustCreate asks for beyond its VM's record.
-_BEYOND_THE_RECORD = ("userTags", "rootVolumeSystemTags", "dataVolumeSystemTags", "full")
+_BEYOND_THE_RECORD = (
+    "userTags",
+    "rootVolumeSystemTags",
+    "dataVolumeSystemTags",
+    "full",
+    "resetTpm",
+    "vmNicParams",
+)
 _KNOWN_TAGS = (
     _EFFECTIVE_TAGS
     | _GUEST_TAGS
@@ -86,7 +94,9 @@ class CloneRequest:
     user_tags: tuple[str, ...] = ()
     volumes: tuple[VolumeChoice, ...] = ()
     guest: GuestWish = field(default_factory=GuestWish)
-    guest_fields: tuple[str, ...] = ()  # what was said of guests: without effect where none boots
+    reset_tpm: bool = False
+    nics: tuple[NicWish, ...] = ()  # none: as the source
+    guest_fields: tuple[str, ...] = ()  # what has no effect where no guest boots
     ignored: tuple[str, ...] = ()  # what was accepted and has no effect in this version
 
 
@@ -121,7 +131,9 @@ def parse_clone_request(parameters: Mapping[str, Any]) -> CloneRequest:
         user_tags=_tags(parameters, "userTags"),
         volumes=tuple(_volumes(parameters)),
         guest=_guest(system_tags, specification, len(names)),
-        guest_fields=tuple(dict.fromkeys(_guest_fields(system_tags, specification))),
+        reset_tpm=_boolean(parameters, "resetTpm"),
+        nics=parse_nics(_list(parameters, "vmNicParams"), len(names)),
+        guest_fields=tuple(_guest_fields(parameters, system_tags, specification)),
         ignored=tuple(dict.fromkeys(_ignored(parameters, system_tags))),
     )
 
@@ -358,6 +370,7 @@ def _guest(system_tags: Sequence[str], specification: Mapping[str, Any], names: 
         ),
         user_data=checked_user_data(user_data) if user_data else None,
         root_password_hash=password or None,
+        platform=_text(specification, "platform", MAX_NAME_LENGTH) or None,
     )
 
 
@@ -369,26 +382,23 @@ def _one(system_tags: Sequence[str], name: str) -> str | None:
     return found[0] if found else None
 
 
-def _guest_fields(system_tags: Sequence[str], specification: Mapping[str, Any]) -> Iterator[str]:
-    for tag in system_tags:
-        name = tag.partition("::")[0]
-        if name in _GUEST_TAGS:
-            yield f"systemTags[{name}]"
+def _guest_fields(
+    parameters: Mapping[str, Any], system_tags: Sequence[str], specification: Mapping[str, Any]
+) -> Sequence[str]:
+    first = dict.fromkeys(tag.partition("::")[0] for tag in system_tags)
+    fields = [f"systemTags[{name}]" for name in first if name in _GUEST_TAGS]
     if specification:
-        yield "vmCustomSpecification"
+        fields.append("vmCustomSpecification")
+    if _boolean(parameters, "resetTpm"):
+        fields.append("resetTpm")
+    return fields
 
 
 def _ignored(parameters: Mapping[str, Any], system_tags: Sequence[str]) -> Iterator[str]:
     """What has no effect in this version, by name. Its form is checked all the same."""
-    for name in ("vmNicParams", "diskAOs"):
-        given = _embedded_json(name, parameters.get(name))
-        if given is None or given == []:
-            continue
-        if not isinstance(given, list):
-            raise InvalidArgument(f"field[{name}] of message[{MESSAGE}] must be a list")
-        yield name
-    if _boolean(parameters, "resetTpm"):
-        yield "resetTpm"
+    yield from ignored_fields(_list(parameters, "vmNicParams"))
+    if _list(parameters, "diskAOs"):
+        yield "diskAOs"
     record_alone = _strategy(parameters) is CloneStrategy.JUST_CREATE
     for tag in system_tags:
         first = tag.partition("::")[0]
@@ -396,6 +406,13 @@ def _ignored(parameters: Mapping[str, Any], system_tags: Sequence[str]) -> Itera
             yield f"systemTags[{first}]"
     if record_alone:
         yield from (beyond for beyond in _BEYOND_THE_RECORD if parameters.get(beyond))
+
+
+def _list(parameters: Mapping[str, Any], field: str) -> list[Any]:
+    given = _embedded_json(field, parameters.get(field))
+    if given is not None and not isinstance(given, list):
+        raise InvalidArgument(f"field[{field}] of message[{MESSAGE}] must be a list")
+    return given or []
 
 
 def _embedded_json(field: str, given: Any) -> Any:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from app.domain.guest import GuestWish
+from app.domain.nic_params import NicWish
 from app.domain.plan import CloneMethod, CloneStrategy, VolumeType
 
 
@@ -41,6 +42,13 @@ class CloneSpec:
     user_tags: tuple[str, ...] = ()
     volumes: tuple[VolumeChoice, ...] = ()
     guest: GuestWish = field(default_factory=GuestWish)
+    reset_tpm: bool = False
+    nics: tuple[NicWish, ...] = ()  # none: as the source
+
+    @property
+    def asked_ips(self) -> tuple[tuple[str, str], ...]:
+        """(L3 network, address) of all that is asked for by name."""
+        return self.static_ips + tuple((nic.l3_network_uuid, nic.ip) for nic in self.nics if nic.ip)
 
     def includes(self, volume_type: VolumeType, volume_uuid: str) -> bool:
         """The root volume always; data volumes with `full`, or as chosen one by one."""

@@ -1,7 +1,7 @@
 """Base sets: asked for by a job, made by a worker on the source's host, removed when unused."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import uuid4
 
@@ -234,6 +234,19 @@ def _linked_bases(
     return {row.uuid: (BackingFile(row.install_path, VolumeFormat(row.format)),) for row in rows}
 
 
+def any_resets_tpm(connection: Connection, base_set_uuid: str) -> bool:
+    """Whether one of the set's jobs gives its clones a fresh TPM."""
+    return bool(
+        connection.scalar(
+            text(
+                "SELECT bool_or(COALESCE((spec->>'reset_tpm')::boolean, FALSE)) FROM jobs "
+                "WHERE base_set_uuid = :uuid AND state <> 'Finished'"
+            ),
+            {"uuid": base_set_uuid},
+        )
+    )
+
+
 Signature = list[dict[str, Any]]
 
 
@@ -271,6 +284,7 @@ def reuse(
             text("UPDATE base_sets SET last_used_at = clock_timestamp() WHERE uuid = :found"),
             {"found": found},
         )
+        _tell_jobs(connection, found)
         return True
 
     return database.run(work)
@@ -361,9 +375,13 @@ def _insert_base(
 class MadeDomain:
     """What the source's clones are defined from; all None where a domain needs nothing."""
 
-    xml: str | None = None
+    xml: str | None = None  # inactive
+    live_xml: str | None = None
     nvram: bytes | None = None
+    tpm_state: bytes | None = None
+    seed_target: str | None = None
     digest: str | None = None
+    notes: tuple[str, ...] = ()  # what the clones will lack
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,6 +392,7 @@ class MadeBase:
     virtual_size: int
     actual_size: int
     signature: Signature
+    source_target: str | None = None
 
 
 def ready(
@@ -392,8 +411,8 @@ def ready(
             connection.execute(
                 text(
                     "UPDATE bases SET format = :format, virtual_size = :virtual_size, "
-                    "actual_size = :actual_size, signature = CAST(:signature AS jsonb) "
-                    "WHERE uuid = :uuid"
+                    "actual_size = :actual_size, signature = CAST(:signature AS jsonb), "
+                    "source_target = :source_target WHERE uuid = :uuid"
                 ),
                 {
                     "uuid": base.uuid,
@@ -401,6 +420,7 @@ def ready(
                     "virtual_size": base.virtual_size,
                     "actual_size": base.actual_size,
                     "signature": orjson.dumps(base.signature).decode(),
+                    "source_target": base.source_target,
                 },
             )
             # An adopted volume whose size nobody could read when it was declared.
@@ -414,13 +434,13 @@ def ready(
             BaseSetState.READY,
             "owner = NULL, lease_until = NULL, wait_reason = NULL, error = NULL, "
             "consistency = :consistency, frozen_at = clock_timestamp(), "
-            "last_used_at = clock_timestamp(), domain_xml = :domain_xml, nvram = :nvram, "
-            "domain_digest = :digest",
+            "last_used_at = clock_timestamp(), domain_xml = :xml, live_xml = :live_xml, "
+            "nvram = :nvram, tpm_state = :tpm_state, seed_target = :seed_target, "
+            "domain_digest = :digest, notes = CAST(:notes AS jsonb)",
             consistency=consistency,
-            domain_xml=domain.xml,
-            nvram=domain.nvram,
-            digest=domain.digest,
+            **asdict(domain) | {"notes": orjson.dumps(domain.notes).decode()},
         )
+        _tell_jobs(connection, claim.base_set_uuid)
 
     database.run(work)
 
@@ -436,13 +456,32 @@ def hold(connection: Connection, base_set_uuid: str) -> bool:
     )
 
 
+def _tell_jobs(connection: Connection, base_set_uuid: str) -> None:
+    """The jobs that take the set say what their clones will lack."""
+    connection.execute(
+        text(
+            "WITH told AS (UPDATE jobs SET notes = s.notes FROM base_sets s WHERE s.uuid = :uuid "
+            " AND jobs.base_set_uuid = s.uuid AND jobs.state <> 'Finished' "
+            " AND jsonb_array_length(s.notes) > 0 RETURNING jobs.uuid, s.notes) "
+            "INSERT INTO events (job_uuid, kind, facts) "
+            "SELECT uuid, 'job.noted', jsonb_build_object('notes', notes) FROM told"
+        ),
+        {"uuid": base_set_uuid},
+    )
+
+
 def domain_of(database: Database, base_set_uuid: str) -> MadeDomain | None:
     """Of a Ready set, or one that is being handed over; None if it is gone."""
     with database.single() as connection:
         row = connection.execute(
-            select_columns(BaseSet.domain_xml, BaseSet.nvram, BaseSet.domain_digest).where(
-                col(BaseSet.uuid) == base_set_uuid
-            )
+            select_columns(
+                BaseSet.domain_xml,
+                BaseSet.live_xml,
+                BaseSet.nvram,
+                BaseSet.tpm_state,
+                BaseSet.seed_target,
+                BaseSet.domain_digest,
+            ).where(col(BaseSet.uuid) == base_set_uuid)
         ).one_or_none()
     return MadeDomain(*row) if row else None
 

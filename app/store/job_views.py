@@ -122,6 +122,7 @@ def _job(row: Row[Any]) -> dict[str, Any]:
         "priority": row.priority,
         "policy": row.policy or {"onFailure": "keep", "maxFailures": None},
         "ignored": row.ignored or [],
+        "notes": row.notes or [],
         "createdAt": _time(row.created_at),
         "startedAt": _time(row.started_at),
         "finishedAt": _time(row.finished_at),
@@ -239,7 +240,7 @@ def _step_place(row: Row[Any]) -> tuple[int | None, int | None]:
         return None, None
     names = steps_of(
         data_volumes=len(row.plan["volumes"]) > 1,
-        customize=bool(row.plan["cdroms"] or row.plan["tags"]),
+        customize=bool(row.plan["cdroms"] or row.plan["tags"] or row.plan.get("identity")),
         start=row.plan["strategy"] == CloneStrategy.INSTANT_START,
     )
     step = StepName(row.step)

@@ -1,7 +1,7 @@
 """The addresses that a batch of grants may give out, network by network."""
 
 import random
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
@@ -172,12 +172,14 @@ def _taken(connection: Connection, l3_uuid: str, numbers: Iterable[int]) -> set[
 def needs(
     connection: Connection,
     vm_uuids: Iterable[str],
-    static_ips: Iterable[tuple[str, str]],
+    wished: Iterable[Sequence[str]],
+    asked_ips: Iterable[tuple[str, str]],
     number: int,
 ) -> dict[str, AddressNeed]:
-    """By network: at most `number` clones of any of these source VMs."""
+    """By network: at most `number` clones of any of these source VMs, or with NICs in these
+    networks."""
     asked: dict[str, set[int]] = defaultdict(set)
-    for l3_uuid, ip in static_ips:
+    for l3_uuid, ip in asked_ips:
         asked[l3_uuid].add(addressing.to_number(ip))
     rows = connection.execute(
         text(
@@ -187,7 +189,10 @@ def needs(
         ),
         {"uuids": list(vm_uuids)},
     ).all()
+    nics = Counter({row.l3_network_uuid: row.nics for row in rows})
+    for networks in wished:
+        nics |= Counter(networks)
     return {
-        row.l3_network_uuid: AddressNeed(number * row.nics, frozenset(asked[row.l3_network_uuid]))
-        for row in rows
+        l3_uuid: AddressNeed(number * most, frozenset(asked[l3_uuid]))
+        for l3_uuid, most in nics.items()
     }

@@ -15,6 +15,7 @@ from app.domain.plan import (
     VolumeType,
 )
 from app.domain.spec import CloneSpec
+from app.store import bases
 from app.store.models import (
     Base,
     Origin,
@@ -61,6 +62,7 @@ class SourceVm:
     platform: str
     architecture: str
     allocator_strategy: str | None
+    default_l3_network_uuid: str | None
     nics: tuple[SourceNic, ...]
     cdroms: tuple[tuple[str | None, str | None], ...]  # (ISO's image uuid, its path)
 
@@ -93,6 +95,7 @@ def load(connection: Connection, vm_uuid: str) -> SourceVm | None:
         platform=row.platform,
         architecture=row.architecture,
         allocator_strategy=row.allocator_strategy,
+        default_l3_network_uuid=row.default_l3_network_uuid,
         nics=tuple(SourceNic(*nic) for nic in nics),
         cdroms=tuple((cdrom.iso_uuid, cdrom.iso_install_path) for cdrom in cdroms),
     )
@@ -102,15 +105,16 @@ def ref(connection: Connection, vm_uuid: str) -> SourceRef:
     """As a hypervisor looks for it."""
     row = connection.execute(
         text(
-            "SELECT v.uuid, v.name, v.architecture, ARRAY(SELECT install_path FROM volumes "
-            " WHERE vm_instance_uuid = v.uuid ORDER BY type <> 'Root', device_id) AS paths, "
-            "(SELECT count(*) FROM vm_nics WHERE vm_instance_uuid = v.uuid) AS nics, "
+            "SELECT v.uuid, v.name, v.architecture, v.cpu_num, v.memory_size, "
+            "ARRAY(SELECT driver_type FROM vm_nics WHERE vm_instance_uuid = v.uuid "
+            " ORDER BY device_id) AS nics, "
             "(SELECT count(*) FROM vm_cdroms WHERE vm_instance_uuid = v.uuid) AS cdroms "
             "FROM vm_instances v WHERE v.uuid = :uuid"
         ),
         {"uuid": vm_uuid},
     ).one()
-    return SourceRef(row.uuid, row.name, row.architecture, tuple(row.paths), row.nics, row.cdroms)
+    volumes = bases.source_volumes(connection, vm_uuid, with_data_volumes=True)
+    return SourceRef(**{**row._mapping, "nics": tuple(row.nics)}, volumes=tuple(volumes))
 
 
 def row_to_clone(connection: Connection, vm_uuid: str) -> dict[str, Any]:
@@ -179,6 +183,7 @@ def load_bases(connection: Connection, base_set_uuid: str, spec: CloneSpec) -> l
                 path=row.install_path,
                 format=row.format,
                 virtual_size=row.virtual_size,
+                source_target=row.source_target,
             ),
             actual_size=row.actual_size or 0,
         )

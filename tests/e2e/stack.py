@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -120,11 +120,9 @@ class Stack:
 
     @contextmanager
     def database(self) -> Iterator[Database]:
-        database = Database(database_url(self.settings))
-        try:
+        """Whatever is opened meanwhile is opened where the stack runs."""
+        with self.place.network(), closing(Database(database_url(self.settings))) as database:
             yield database
-        finally:
-            database.close()
 
 
 @contextmanager

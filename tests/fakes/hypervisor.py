@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from app.domain.errors import VmStartFailed
 from app.domain.plan import ClonePlan, NicPlan, SourceRef, SourceVolume
-from workers.hypervisors.base import Domain, DomainTemplate, SourceLook
+from workers.hypervisors.base import Domain, DomainTemplate, Prepared, SourceLook
 
 
 @dataclass
@@ -16,6 +16,7 @@ class FakeHypervisor:
     nics: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     before: Callable[[str], None] = lambda _: None
+    notes: tuple[str, ...] = ()  # what clones will lack
 
     def _called(self, name: str) -> None:
         self.calls.append(name)
@@ -27,8 +28,16 @@ class FakeHypervisor:
     def look_at(self, source: SourceRef) -> SourceLook:
         return SourceLook(running=False)
 
-    def template(self, look: SourceLook, bases: Sequence[tuple[SourceVolume, str]]) -> None:
-        """A domain of this kind is made of nothing."""
+    def prepare(
+        self,
+        source: SourceRef,
+        look: SourceLook,
+        volumes: Sequence[SourceVolume],
+        *,
+        reset_tpm: bool,
+    ) -> Prepared:
+        targets = {volume.uuid: f"vd{number}" for number, volume in enumerate(volumes)}
+        return Prepared(DomainTemplate("<domain/>", tpm_state=b"tpm"), targets, self.notes)
 
     def attach_nics(self, plan: ClonePlan) -> None:
         self._called("attach_nics")
@@ -59,6 +68,9 @@ class FakeHypervisor:
 
     def is_running(self, vm_uuid: str) -> bool | None:
         return self.domains.get(vm_uuid)
+
+    def leftovers(self) -> list[str]:
+        return []
 
     def list_domains(self) -> list[Domain]:
         return [Domain(uuid, running) for uuid, running in self.domains.items()]

@@ -153,9 +153,10 @@ def _network(nics: Sequence[NicPlan]) -> dict[str, Any]:
 
 
 def _default_nics(nics: Sequence[NicPlan]) -> list[NicPlan]:
-    """Of IPv4 and of IPv6, the first one that has a gateway."""
+    """Of IPv4 and of IPv6, the first one that has a gateway: the VM's default NIC before the
+    others, and those that are plugged in before those that are not."""
     first: dict[int, NicPlan] = {}
-    for nic in nics:
+    for nic in sorted(nics, key=lambda nic: (not nic.is_default, not nic.link_up)):
         if nic.ip and nic.gateway:
             first.setdefault(ip_address(nic.gateway).version, nic)
     return list(first.values())

@@ -6,7 +6,7 @@ repeated and leads to the same state; everything is named by the VM's uuid.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -34,14 +34,19 @@ class SourceLook:
 
     running: bool
     xml: str | None = None  # of its inactive domain; None where it has none, as on a simulated host
+    live_xml: str | None = None  # of its running one
     nvram: bytes | None = None  # the firmware's variables
+    tpm_state: bytes | None = None  # as the driver keeps it; None while it runs
 
     @property
     def digest(self) -> str | None:
         """Equal as long as the machine is the same."""
         if self.xml is None:
             return None
-        return hashlib.sha256(self.xml.encode() + (self.nvram or b"")).hexdigest()
+        digest = hashlib.sha256()
+        for part in (self.xml.encode(), self.nvram, self.tpm_state):
+            digest.update(b"-" if part is None else b"%d:%b" % (len(part), part))
+        return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,19 @@ class DomainTemplate:
     """What a source's clones are defined from, of the moment of its base set."""
 
     xml: str
-    nvram: bytes | None = None  # the firmware's variables
+    live_xml: str | None = None  # where the source ran
+    nvram: bytes | None = None
+    tpm_state: bytes | None = None
+    seed_target: str | None = None  # the disk or drive that tells the source who it is
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What was found out about a source before its volumes are copied."""
+
+    template: DomainTemplate
+    targets: Mapping[str, str]  # by the volume's uuid, the name of its disk
+    notes: tuple[str, ...] = ()  # what the clones will lack, one sentence each
 
 
 class Hypervisor(Protocol):
@@ -58,11 +75,18 @@ class Hypervisor(Protocol):
 
     def look_at(self, source: SourceRef) -> SourceLook: ...
 
-    def template(
-        self, look: SourceLook, bases: Sequence[tuple[SourceVolume, str]]
-    ) -> DomainTemplate | None:
-        """What its clones are defined from, given the base's uuid of each volume that is cloned;
-        None where a domain needs no template. Raises SourceNotCloneable."""
+    def prepare(
+        self,
+        source: SourceRef,
+        look: SourceLook,
+        volumes: Sequence[SourceVolume],
+        *,
+        reset_tpm: bool,
+    ) -> Prepared | None:
+        """What clones of these volumes are defined from; None where a domain needs nothing.
+        `reset_tpm`: some of them are to have a fresh TPM.
+
+        Raises SourceNotCloneable."""
 
     def attach_nics(self, plan: ClonePlan) -> None:
         """Prepare what the host's network needs for the plan's NICs. Raises NetworkMissing."""
@@ -84,6 +108,10 @@ class Hypervisor(Protocol):
 
     def is_running(self, vm_uuid: str) -> bool | None:
         """None where the hypervisor does not know the VM."""
+
+    def leftovers(self) -> list[str]:
+        """uuids of VMs that the hypervisor keeps some state of and has no domain for, whoever made
+        them. `undefine` removes it. Raises HostDisconnected."""
 
     def list_domains(self) -> list[Domain]:
         """vmclone's own on this host, by what it wrote into them when it defined them (on KVM the

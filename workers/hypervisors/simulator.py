@@ -24,7 +24,14 @@ class SimulatorHypervisor:
     def look_at(self, source: SourceRef) -> SourceLook:  # noqa: ARG002
         return SourceLook(running=False)
 
-    def template(self, look: SourceLook, bases: Sequence[tuple[SourceVolume, str]]) -> None:
+    def prepare(
+        self,
+        source: SourceRef,
+        look: SourceLook,
+        volumes: Sequence[SourceVolume],
+        *,
+        reset_tpm: bool,
+    ) -> None:
         """A domain of this kind is made of nothing."""
 
     def attach_nics(self, plan: ClonePlan) -> None:
@@ -63,6 +70,9 @@ class SimulatorHypervisor:
 
     def is_running(self, vm_uuid: str) -> bool | None:
         return vm_uuid in self._running if vm_uuid in self._defined else None
+
+    def leftovers(self) -> list[str]:
+        return []
 
     def list_domains(self) -> list[Domain]:
         running = set(self._running.names())

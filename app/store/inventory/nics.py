@@ -14,6 +14,7 @@ from app.domain.addressing import (
     first_available,
     mint_mac,
     random_free,
+    tap_name,
     to_number,
     to_text,
 )
@@ -41,7 +42,7 @@ def write_nics(connection: Connection, vms: Sequence[DeclaredVm]) -> list[Confli
                 "vm_instance_uuid": vm.uuid,
                 "l3_network_uuid": nic.network.uuid,
                 "mac": macs[nic.uuid],
-                "internal_name": f"vnic{internal_ids[vm.uuid]}.{nic.device_id}",
+                "internal_name": tap_name(internal_ids[vm.uuid], nic.device_id),
                 "device_id": nic.device_id,
                 "driver_type": nic.driver_type,
             }

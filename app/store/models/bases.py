@@ -46,9 +46,13 @@ class BaseSet(SQLModel, table=True):
     lapses: int = 0
     wait_reason: WaitReason | None = enum_of(WaitReason, "wait_reason", nullable=True)
     # KVM: what the source's clones are defined from, of the moment of the set.
-    domain_xml: str | None = None
+    domain_xml: str | None = None  # inactive
+    live_xml: str | None = None  # where it ran
     nvram: bytes | None = Field(default=None, sa_type=LargeBinary)
+    tpm_state: bytes | None = Field(default=None, sa_type=LargeBinary)
+    seed_target: str | None = None  # the target dev of the source's own seed
     domain_digest: str | None = None  # of the source's domain: another one asks for another set
+    notes: list[str] | None = json_value()  # what its clones will lack
     consistency: str | None = None  # application, filesystem, crash or offline
     error: dict[str, Any] | None = json_value()
     created_at: Moment = moment(nullable=False)
@@ -69,6 +73,7 @@ class Base(SQLModel, table=True):
     primary_storage_uuid: str = reference("primary_storages.uuid")
     install_path: str
     format: VolumeFormat = enum_of(VolumeFormat, "volume_format")
+    source_target: str | None = None  # KVM: the target dev of the source's disk
     virtual_size: int = bytes_count()
     actual_size: int | None = bytes_count(default=None, nullable=True)
     # What every file of the source's chain looked like when it was copied.

@@ -51,6 +51,7 @@ class Job(SQLModel, table=True):
     request: Any = Field(default=None, sa_type=JSON(none_as_null=True), nullable=True)
     spec: dict[str, Any] | None = json_value()  # the judged request without its names
     ignored: list[str] | None = json_value()  # parameters accepted without effect
+    notes: list[str] | None = json_value()  # what the source has and its clones will lack
     requested: int = 0  # how many names the request has
     priority: int = 5
     policy: dict[str, Any] | None = json_value()

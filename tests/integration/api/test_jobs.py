@@ -208,7 +208,7 @@ async def test_what_has_no_effect_is_listed_in_the_job(
     )
     engine.start(job)
     whole = await (await api.get(f"{OWN}/{job}", headers=as_admin)).json()
-    assert whole["ignored"] == ["resetTpm", "systemTags[hostname]"]
+    assert whole["ignored"] == ["systemTags[hostname]", "resetTpm"]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import orjson
 import pytest
 
 from app.queue import TaskName
+from app.store.job_views import load_job
 from tests.engine import Message
 from tests.integration.engine.conftest import Faked
 
@@ -39,6 +40,39 @@ def test_one_base_serves_all_names_and_the_next_job(faked: Faked) -> None:
     faked.engine.start(faked.job("a", "b"))
     faked.engine.start(faked.job("c"))
     assert faked.storage.base_copies == 1
+
+
+def test_a_job_says_what_its_clones_will_lack(faked: Faked) -> None:
+    faked.hypervisor.notes = ("left out: <devices/sound>: nobody hears it",)
+    of_a_new_base = faked.job("a")
+    faked.engine.start(of_a_new_base)
+    of_the_same_base = faked.job("b")
+    faked.engine.start(of_the_same_base)
+    assert faked.storage.base_copies == 1
+    for job in (of_a_new_base, of_the_same_base):
+        (event,) = faked.engine.rows(
+            "SELECT facts FROM events WHERE job_uuid = :j AND kind = 'job.noted'", j=job
+        )
+        assert event.facts == {"notes": list(faked.hypervisor.notes)}
+        with faked.engine.database.single() as connection:
+            view = load_job(connection, job, account_uuid=None)
+        assert view is not None
+        assert view["notes"] == list(faked.hypervisor.notes)
+
+
+def test_without_a_note_there_is_no_event(faked: Faked) -> None:
+    faked.engine.start(faked.job("a"))
+    assert faked.engine.scalar("SELECT count(*) FROM events WHERE kind = 'job.noted'") == 0
+
+
+def test_a_base_knows_the_disks_that_it_is_made_of(faked: Faked) -> None:
+    faked.engine.start(faked.job("a", full=True))
+    targets = faked.engine.rows("SELECT source_target FROM bases ORDER BY source_target")
+    assert [row.source_target for row in targets] == ["vd0", "vd1"]
+    plan = faked.engine.scalar("SELECT plan FROM items")
+    assert [volume["base"]["source_target"] for volume in plan["volumes"]] == ["vd0", "vd1"]
+    (made,) = faked.engine.rows("SELECT domain_xml, tpm_state FROM base_sets")
+    assert (made.domain_xml, bytes(made.tpm_state)) == ("<domain/>", b"tpm")
 
 
 def test_a_changed_source_gets_a_base_of_its_own(faked: Faked) -> None:

@@ -47,6 +47,60 @@ def test_a_static_address_outside_the_ranges_refuses_the_job(faked: Faked) -> No
     assert (error["code"], "IP[10.9.9.9] is not available" in error["details"]) == ("L3.1000", True)
 
 
+def test_clones_have_the_nics_that_were_asked_for(faked: Faked) -> None:
+    l3 = faked.inventory.l3_network
+    nics = [
+        {"l3NetworkUuid": l3, "driverType": "e1000", "state": "disable"},
+        {"l3NetworkUuid": l3, "isDefaultNic": True, "inboundBandwidth": 8000},
+    ]
+    job = faked.job("a", "b", vmNicParams=nics)
+    faked.engine.start(job)
+    assert faked.engine.item_states(job) == ["Succeeded"] * 2
+    rows = faked.engine.rows(
+        "SELECT n.device_id, n.driver_type, n.state::text AS state, u.ip FROM vm_nics n "
+        "JOIN vm_instances v ON v.uuid = n.vm_instance_uuid JOIN used_ips u "
+        "ON u.vm_nic_uuid = n.uuid WHERE v.origin = 'cloned' ORDER BY n.device_id"
+    )
+    assert [(row.device_id, row.driver_type, row.state) for row in rows] == [
+        *[(0, "e1000", "disable")] * 2,
+        *[(1, "virtio", "enable")] * 2,
+    ]
+    assert len({row.ip for row in rows}) == 4
+    plan = faked.engine.scalar("SELECT plan FROM items LIMIT 1")
+    assert [nic["is_default"] for nic in plan["nics"]] == [False, True]
+    assert [nic["inbound"] for nic in plan["nics"]] == [None, 8000]
+
+
+def test_a_clones_nics_are_its_sources_otherwise(faked: Faked) -> None:
+    job = faked.job("a")
+    faked.engine.start(job)
+    (nic,) = faked.engine.scalar("SELECT plan FROM items")["nics"]
+    assert (nic["model"], nic["driver_type"], nic["is_default"]) == (None, "virtio", True)
+
+
+def test_a_nic_has_the_address_that_was_asked_for(faked: Faked) -> None:
+    l3 = faked.inventory.l3_network
+    nics = [{"l3NetworkUuid": l3}, {"l3NetworkUuid": l3, "ip": "10.0.0.77"}]
+    job = faked.job("a", vmNicParams=nics)
+    faked.engine.start(job)
+    plan = faked.engine.scalar("SELECT plan FROM items")
+    assert plan["nics"][1]["ip"] == "10.0.0.77" != plan["nics"][0]["ip"]
+    again = faked.job("b", vmNicParams=nics)
+    faked.engine.start(again)
+    assert faked.engine.item_states(again) == ["Failed"]
+    outside = faked.job("c", vmNicParams=[{"l3NetworkUuid": l3, "ip": "11.0.0.1"}])
+    faked.engine.start(outside)
+    error = faked.engine.scalar("SELECT error FROM jobs WHERE uuid = :job", job=outside)
+    assert error["code"] == "L3.1000"
+
+
+def test_a_nic_in_an_unknown_network_refuses_the_job(faked: Faked) -> None:
+    job = faked.job("a", vmNicParams=[{"l3NetworkUuid": "0" * 32}])
+    faked.engine.start(job)
+    error = faked.engine.scalar("SELECT error FROM jobs WHERE uuid = :job", job=job)
+    assert error["details"].startswith("invalid field[vmNicParams], resource[uuid:0000")
+
+
 def test_addresses_and_macs_are_never_given_twice(faked: Faked) -> None:
     faked.engine.start(faked.job(*(f"vm-{n}" for n in range(300))))
     assert faked.engine.scalar("SELECT count(DISTINCT ip) FROM used_ips") == 301

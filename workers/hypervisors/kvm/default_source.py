@@ -22,13 +22,14 @@ def default_source(
     machine: str | None = None,
     *,
     volumes: Sequence[SourceVolume],
-    nics: int = 1,
+    nics: Sequence[str] = ("virtio",),
     cdroms: int = 0,
     vcpu: int = 1,
     memory: int = 1 << 30,
     graphics: bool = False,
 ) -> str:
-    """Inactive XML with the volumes as vda and on, root first; `memory` in bytes.
+    """Inactive XML with the volumes as vda and on, root first, and a NIC of each model; `memory` in
+    bytes.
 
     Raises SourceNotCloneable for an architecture that has no such machine.
     """
@@ -81,11 +82,11 @@ def _disks(volumes: Sequence[SourceVolume]) -> Iterator[_Element]:
         yield disk
 
 
-def _nics(number: int) -> Iterator[_Element]:
+def _nics(models: Sequence[str]) -> Iterator[_Element]:
     """Slots: a clone's NICs bring their own networks."""
-    for _ in range(number):
+    for model in models:
         nic = etree.Element("interface", {"type": "user"})
-        etree.SubElement(nic, "model", {"type": "virtio"})
+        etree.SubElement(nic, "model", {"type": model})
         yield nic
 
 

@@ -12,7 +12,7 @@ from lxml.etree import _Element
 from app.domain.errors import SourceNotCloneable
 from app.domain.plan import BackingFile, VolumeFormat
 from workers.hypervisors.kvm.clone_parts import CloneParts, SeedPart, VolumePart
-from workers.hypervisors.kvm.drive_slots import add_drive
+from workers.hypervisors.kvm.drive_slots import add_disk, add_drive
 from workers.hypervisors.kvm.element_walk import target_of
 
 _ONLY_OF_QCOW2 = "metadata_cache"
@@ -33,6 +33,7 @@ class Media:
 
     contents: dict[str, VolumePart | Image]
     new_drives: tuple[Image, ...]  # for which the source has no drive
+    seed_disk: Image | None = None  # for which it is to have a disk
 
     def rewrite(self, source: _Element, copy: _Element) -> _Element | None:
         content = self.contents.get(target_of(source))
@@ -48,6 +49,8 @@ class Media:
     def add_new_drives(self, domain: _Element) -> None:
         for image in self.new_drives:
             _put_image(add_drive(domain), image)
+        if self.seed_disk is not None:
+            _put_image(add_disk(domain), self.seed_disk)
 
 
 def media_of(source: _Element, parts: CloneParts) -> Media:
@@ -62,19 +65,29 @@ def media_of(source: _Element, parts: CloneParts) -> Media:
         if replaced is None or not _is_volume(replaced):
             raise _no_longer(f"no disk {part.source_target} for volume[uuid:{part.uuid}]", disks)
         contents[part.source_target] = part
-    drives, new = _images(disks, parts)
+    seed, on_disk = parts.seed, None
+    if seed is not None and seed.replaces is None and _boots_from_virtio(disks, parts):
+        on_disk = Image(seed.path)
+        seed = None
+    drives, new = _images(disks, parts, seed)
     contents.update(drives)
-    return Media(contents, new)
+    return Media(contents, new, on_disk)
+
+
+def _boots_from_virtio(disks: dict[str, _Element], parts: CloneParts) -> bool:
+    """Then a guest surely sees another virtio disk, and perhaps no other drive: kernels made for
+    clouds know no SATA."""
+    target = disks[parts.volumes[0].source_target].find("target") if parts.volumes else None
+    return target is not None and target.get("bus") == "virtio"
 
 
 def _images(
-    disks: dict[str, _Element], parts: CloneParts
+    disks: dict[str, _Element], parts: CloneParts, seed: SeedPart | None
 ) -> tuple[dict[str, Image], tuple[Image, ...]]:
     """The plan's images in the order of the drives; the seed in the place of the source's own,
     else in the first drive that would be empty, else in a new one."""
     drives = [target for target, disk in disks.items() if disk.get("device") == "cdrom"]
     images: dict[str, Image] = {}
-    seed = parts.seed
     if seed is not None and seed.replaces is not None:
         if seed.replaces not in disks:
             raise _no_longer(f"no drive {seed.replaces} for the clone's seed", disks)

@@ -1,4 +1,4 @@
-"""A further CD-ROM drive for a domain: on which bus, and under which name."""
+"""A further drive or disk for a domain: on which bus, and under which name."""
 
 from collections.abc import Iterator
 from itertools import count, islice
@@ -24,6 +24,18 @@ def add_drive(domain: _Element) -> _Element:
     etree.SubElement(drive, "target", {"dev": name, "bus": bus})
     etree.SubElement(drive, "readonly")
     return drive
+
+
+def add_disk(domain: _Element) -> _Element:
+    """A virtio disk that cannot be written, without a file or an address."""
+    devices = domain.find("devices")
+    assert devices is not None  # a domain of libvirt's has them
+    taken = {target_of(disk) for disk in devices.iterfind("disk")}
+    name = next(name for name in disk_names("virtio") if name not in taken)
+    disk = etree.SubElement(devices, "disk", {"type": "file", "device": "disk"})
+    etree.SubElement(disk, "target", {"dev": name, "bus": "virtio"})
+    etree.SubElement(disk, "readonly")
+    return disk
 
 
 def _free_slot(domain: _Element) -> tuple[str, str]:

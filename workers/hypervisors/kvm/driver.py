@@ -1,8 +1,8 @@
 """KVM through libvirt: domains of this host's system instance."""
 
-import os
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
+from functools import lru_cache
 from pathlib import Path
 from uuid import UUID
 
@@ -16,22 +16,27 @@ from app.domain.errors import (
     VmStartFailed,
 )
 from app.domain.plan import ClonePlan, HostRef, NicPlan, RunningDomain, SourceRef, SourceVolume
-from workers.guest.labels import is_seed
 from workers.hypervisors.base import (
     Domain,
     DomainTemplate,
     HostFacts,
+    Prepared,
     SourceLook,
 )
+from workers.hypervisors.kvm import own_state
 from workers.hypervisors.kvm.accelerator import domain_type
+from workers.hypervisors.kvm.clone_parts import DomainType, TpmState
 from workers.hypervisors.kvm.connection import SYSTEM_URI, Connection
-from workers.hypervisors.kvm.default_domain import default_domain
-from workers.hypervisors.kvm.domain import NAMESPACE, Own, build, vm_of
+from workers.hypervisors.kvm.default_source import default_source
+from workers.hypervisors.kvm.domain_xml import build
+from workers.hypervisors.kvm.element_walk import parse
 from workers.hypervisors.kvm.faults import is_gone, is_invalid_now
 from workers.hypervisors.kvm.networks import Networks
-from workers.hypervisors.kvm.template import SourceDisks, disk_paths, make_template, parse
+from workers.hypervisors.kvm.plan_parts import parts_of, rehearsed_parts
+from workers.hypervisors.kvm.source_disks import seed_of, targets_of
+from workers.hypervisors.kvm.source_domain import SourceDisk, SourceDomain, check_cloneable
+from workers.hypervisors.kvm.source_xml import METADATA_NAMESPACE, read_own, read_source
 
-NVRAM_FOLDER = Path("/var/lib/libvirt/qemu/nvram")  # libvirt's own
 _FORGET = (
     libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
     | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
@@ -61,27 +66,48 @@ class KvmHypervisor:
                 return SourceLook(running=False, xml=_declared(source))
             running = bool(domain.isActive())
             xml = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
-        firmware = parse(xml).findtext("os/nvram")
-        return SourceLook(running, xml, _read_alike(Path(firmware)) if firmware else None)
+            live_xml = domain.XMLDesc() if running else None
+            name, uuid = domain.name(), domain.UUIDString()
+        known = _read(xml, live_xml)
+        nvram = _nvram_of(known, name)
+        return SourceLook(
+            running=running,
+            xml=xml,
+            live_xml=live_xml,
+            nvram=own_state.read_nvram(nvram) if nvram else None,
+            tpm_state=own_state.read_tpm(uuid) if known.tpm and not running else None,
+        )
 
-    def template(
-        self, look: SourceLook, bases: Sequence[tuple[SourceVolume, str]]
-    ) -> DomainTemplate:
+    def prepare(
+        self,
+        source: SourceRef,
+        look: SourceLook,
+        volumes: Sequence[SourceVolume],
+        *,
+        reset_tpm: bool,
+    ) -> Prepared:
         assert look.xml is not None  # of this driver
-        parsed = parse(look.xml)
-        paths = {os.path.realpath(path): path for _, path in disk_paths(parsed)}
-        known: dict[str, str] = {}
-        for volume, base in bases:
-            path = paths.get(os.path.realpath(volume.path))
-            if path is None:
-                raise SourceNotCloneable(
-                    f"volume[uuid:{volume.uuid}, path:{volume.path}] is no disk of its domain, "
-                    f"which has {', '.join(sorted(paths.values())) or 'none'}; correct the "
-                    "inventory, or attach it"
-                )
-            known[path] = base
-        seeds = frozenset(path for path in paths.values() if path not in known and is_seed(path))
-        return DomainTemplate(make_template(look.xml, SourceDisks(known, seeds)), look.nvram)
+        known = _read(look.xml, look.live_xml)
+        check_cloneable(known, reset_tpm=reset_tpm)
+        paths = self._paths(known.disks)
+        targets = targets_of(volumes, known.disks, paths)
+        seed = seed_of(known.disks, paths, frozenset(targets.values()))
+        template = DomainTemplate(look.xml, look.live_xml, look.nvram, look.tpm_state, seed)
+        rehearsed = build(look.xml, rehearsed_parts(source, volumes, targets), look.live_xml)
+        return Prepared(template, targets, rehearsed.notes)
+
+    def _paths(self, disks: Sequence[SourceDisk]) -> dict[str, str]:
+        """Of the disks that have a file or device, by target dev."""
+        paths = {disk.target: disk.path for disk in disks if disk.path}
+        for disk in disks:
+            if disk.pool and disk.volume:
+                paths[disk.target] = self._path_in_pool(disk.pool, disk.volume)
+        return paths
+
+    def _path_in_pool(self, pool: str, volume: str) -> str:
+        doing = f"looking for volume {volume} in storage pool {pool}"
+        with self._opened(doing, SourceNotCloneable) as libvirtd:
+            return str(libvirtd.storagePoolLookupByName(pool).storageVolLookupByName(volume).path())
 
     def attach_nics(self, plan: ClonePlan) -> None:
         self._networks.prepare(plan)
@@ -95,19 +121,21 @@ class KvmHypervisor:
                 f"base set[uuid:{plan.base_set_uuid}] has no domain to define the clone from: it "
                 "was made before this host was a KVM host; clone again"
             )
-        firmware = NVRAM_FOLDER / f"{plan.vm_uuid}.fd" if template.nvram is not None else None
-        own = Own(
-            domain_type=domain_type(),
-            job_uuid=plan.job_uuid,
-            item_uuid=plan.item_uuid,
-            nvram_path=str(firmware) if firmware else None,
+        known = _read(template.xml, template.live_xml)
+        nvram = own_state.nvram_path(plan.vm_uuid) if template.nvram is not None else None
+        parts = parts_of(
+            plan,
+            template,
+            known,
+            domain_type=DomainType(domain_type()),
+            nvram_path=str(nvram) if nvram else None,
         )
-        xml = build(template.xml, plan, own)
+        cloned = build(template.xml, parts, template.live_xml)
         with self._opened(f"defining vm[name:{plan.vm_name}]") as libvirtd:
             _ours(libvirtd, plan.vm_uuid)
-            libvirtd.defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
-        if firmware is not None and template.nvram is not None:
-            _write(firmware, template.nvram)
+            libvirtd.defineXMLFlags(cloned.xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+        copied = parts.tpm is TpmState.COPIED
+        own_state.write(plan.vm_uuid, template.nvram, template.tpm_state if copied else None)
 
     def undefine(self, vm_uuid: str) -> None:
         with self._opened(f"undefining vm[uuid:{vm_uuid}]") as libvirtd:
@@ -116,8 +144,7 @@ class KvmHypervisor:
                 if domain.isActive():
                     raise OperationFailed(f"vm[uuid:{vm_uuid}] is running: destroy it first")
                 domain.undefineFlags(_FORGET)
-        with suppress(FileNotFoundError):
-            (NVRAM_FOLDER / f"{vm_uuid}.fd").unlink()
+        own_state.remove(vm_uuid)
 
     def start(self, vm_uuid: str) -> None:
         with self._opened(f"starting vm[uuid:{vm_uuid}]", VmStartFailed) as libvirtd:
@@ -147,6 +174,14 @@ class KvmHypervisor:
         with self._opened(f"looking at vm[uuid:{vm_uuid}]") as libvirtd:
             domain = _ours(libvirtd, vm_uuid)
             return None if domain is None else bool(domain.isActive())
+
+    def leftovers(self) -> list[str]:
+        left = own_state.left()
+        with self._opened("listing domains") as libvirtd:
+            domains = libvirtd.listAllDomains()
+            names = {domain.name() for domain in domains}
+            uuids = {domain.UUIDString().replace("-", "") for domain in domains}
+        return sorted(left - names - uuids)
 
     def list_domains(self) -> list[Domain]:
         with self._opened("listing domains") as libvirtd:
@@ -179,12 +214,27 @@ def _source(libvirtd: libvirt.virConnect, source: SourceRef) -> libvirt.virDomai
 
 
 def _declared(source: SourceRef) -> str:
-    return default_domain(
-        architecture=source.architecture,
-        paths=source.paths,
+    return default_source(
+        source.architecture,
+        volumes=source.volumes,
         nics=source.nics,
         cdroms=source.cdroms,
+        vcpu=source.cpu_num,
+        memory=source.memory_size,
     )
+
+
+@lru_cache(maxsize=16)
+def _read(xml: str, live_xml: str | None) -> SourceDomain:
+    """All clones of a base set are built from the same."""
+    return read_source(xml, live_xml)
+
+
+def _nvram_of(source: SourceDomain, name: str) -> Path | None:
+    """The file with the firmware's variables; None where its firmware has none."""
+    if source.nvram_path:
+        return Path(source.nvram_path)
+    return own_state.default_nvram_path(name) if source.firmware == "efi" else None
 
 
 def _found(lookup: Callable[[str], libvirt.virDomain], key: str) -> libvirt.virDomain | None:
@@ -205,32 +255,13 @@ def _running(domain: libvirt.virDomain) -> RunningDomain:
 def _vm_of(domain: libvirt.virDomain) -> str | None:
     """The VM that vmclone defined it for; None for a foreign one, and one that is gone by now."""
     try:
-        return vm_of(domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, NAMESPACE))
+        metadata = domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, METADATA_NAMESPACE)
     except libvirt.libvirtError as error:
         if is_gone(error):
             return None
         raise
-
-
-def _read_alike(path: Path) -> bytes:
-    """Twice the same: nobody wrote it in between."""
     try:
-        first, second = path.read_bytes(), path.read_bytes()
-    except OSError as error:
-        raise SourceNotCloneable(
-            f"its firmware's variables {path} cannot be read: {error.strerror}"
-        ) from error
-    if first != second:
-        raise SourceNotCloneable(f"its firmware's variables {path} change just now; try again")
-    return first
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all. A file that is there may have been used by its guest already."""
-    if path.exists():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_bytes(content)
-    part.chmod(0o600)
-    part.replace(path)
+        own = read_own(parse(metadata))
+    except SourceNotCloneable:
+        return None
+    return own.vm_uuid if own else None

@@ -49,6 +49,7 @@ class SourceTpm:
     model: str | None
     version: str | None
     persistent: bool  # its state outlives the domain's definition
+    place: str | None  # where its state lies; None: where libvirt puts it
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +89,19 @@ class SourceDomain:
 def check_cloneable(source: SourceDomain, *, reset_tpm: bool = False) -> tuple[str, ...]:
     """What a clone will lack, one sentence each. Raises SourceNotCloneable for what it cannot."""
     refuse(source.findings)
-    if source.running and source.tpm is not None and not reset_tpm:
+    if source.tpm is not None and not reset_tpm:
+        _check_tpm(source.running, source.tpm)
+    return tuple(f"left out: {finding}" for finding in source.findings)
+
+
+def _check_tpm(running: bool, tpm: SourceTpm) -> None:
+    if running:
         raise SourceNotCloneable(
             "its domain runs and has <devices/tpm>: a TPM's state can be copied from a stopped "
             "domain only. Stop it, or ask for a fresh TPM with resetTpm"
         )
-    return tuple(f"left out: {finding}" for finding in source.findings)
+    if tpm.place is not None:
+        raise SourceNotCloneable(
+            f"its domain has <devices/tpm> with a state in {tpm.place}, and vmclone copies it from "
+            "libvirt's own folder only. Move it there, or ask for a fresh TPM with resetTpm"
+        )

@@ -154,6 +154,7 @@ def _tpm(domain: _Element) -> SourceTpm | None:
         model=tpm.get("model"),
         version=backend.get("version"),
         persistent=backend.get("persistent_state") == "yes",
+        place=_attribute(backend, "source", "path"),
     )
 
 

@@ -9,6 +9,7 @@ from app.domain.addressing import (
     first_available,
     mint_mac,
     random_free,
+    tap_name,
     to_number,
     to_text,
 )
@@ -20,6 +21,13 @@ def a_range(start: int, end: int) -> AddressRange:
 
 def test_a_mac_has_zstacks_form() -> None:
     assert re.fullmatch(r"fa(:[0-9a-f]{2}){4}:02", mint_mac(2, random.Random(1)))
+
+
+def test_a_tap_has_zstacks_form_where_an_interface_can_be_called_so() -> None:
+    assert tap_name(12_345_678, 3) == "vnic12345678.3"
+    others = {tap_name(1 << 62, device_id) for device_id in range(300)}
+    assert len(others) == 300
+    assert {len(name) for name in others} == {15}
 
 
 def test_addresses_convert_both_ways() -> None:

@@ -231,6 +231,9 @@ def test_a_hash_is_told_from_a_password(text: str, whole: bool) -> None:
         (GuestWish(root_password_hash=HASH), WINDOWS, NotImplementedHere),
         (GuestWish(hostname="x" * (MAX_WINDOWS_NAME + 1)), WINDOWS, InvalidArgument),
         (GuestWish(hostname="001"), WINDOWS, InvalidArgument),
+        (GuestWish(platform="linux"), "Linux", None),
+        (GuestWish(platform="Windows"), "Linux", InvalidArgument),
+        (GuestWish(platform="Linux"), WINDOWS, InvalidArgument),
     ],
 )
 def test_nothing_is_accepted_that_the_platform_would_not_do(

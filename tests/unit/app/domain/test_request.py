@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.errors import InvalidArgument
+from app.domain.nic_params import NicWish
 from app.domain.plan import CloneMethod, CloneStrategy
 from app.domain.request import MAX_NAMES, CloneRequest, parse_clone_request
 
@@ -181,19 +182,20 @@ def test_drives_follow_the_tags(tags: list[str], drives: tuple[str | None, ...] 
 
 def test_what_has_no_effect_is_listed_by_name() -> None:
     request = parsed(
-        vmNicParams='[{"l3NetworkUuid": "x"}]',
+        vmNicParams=f'[{{"l3NetworkUuid": "{UUID}", "mac": "fa:00:00:00:00:01"}}]',
         diskAOs=[{"boot": True}],
         vmCustomSpecification={"hostname": "h"},
         resetTpm="true",
         systemTags=["hostname::h", f"staticIp::{UUID}::10.0.0.9", "qemuga"],
     )
+    assert request.nics == (NicWish(UUID, is_default=True),)
     assert request.ignored == (
-        "vmNicParams",
+        "vmNicParams[mac]",
         "diskAOs",
-        "resetTpm",
         "systemTags[qemuga]",
     )
-    assert request.guest_fields == ("systemTags[hostname]", "vmCustomSpecification")
+    assert request.guest_fields == ("systemTags[hostname]", "vmCustomSpecification", "resetTpm")
+    assert request.reset_tpm
 
 
 def test_what_is_empty_is_not_listed() -> None:

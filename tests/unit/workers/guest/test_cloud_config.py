@@ -253,6 +253,9 @@ def test_a_nic_of_ipv6_has_its_own_gateway() -> None:
         ((nic(0, gateway=None), nic(1)), "eth1"),
         ((nic(0, ip=None), nic(1)), "eth1"),
         ((nic(0, gateway=None), nic(1, gateway=None)), None),
+        ((nic(0), nic(1, is_default=True)), "eth1"),
+        ((nic(0, link_up=False), nic(1)), "eth1"),
+        ((nic(0, link_up=False, is_default=True), nic(1)), "eth0"),
     ],
 )
 def test_one_nic_has_the_default_gateway(nics: tuple[NicPlan, ...], default: str | None) -> None:

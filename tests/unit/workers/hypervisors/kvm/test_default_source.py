@@ -27,7 +27,9 @@ both = pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
 
 @both
 def test_it_is_read_as_declared(arch: str) -> None:
-    xml = default_source(arch, volumes=VOLUMES, nics=2, cdroms=1, vcpu=3, memory=2 << 30)
+    xml = default_source(
+        arch, volumes=VOLUMES, nics=("virtio", "e1000"), cdroms=1, vcpu=3, memory=2 << 30
+    )
     source = read_source(xml, None)
     assert check_cloneable(source) == ()
     assert (source.arch, source.vcpu, source.memory) == (arch, 3, 2 << 30)
@@ -37,7 +39,7 @@ def test_it_is_read_as_declared(arch: str) -> None:
     ]
     assert source.disks[0].backing == (BackingLayer("file", "/images/base.raw", "raw"),)
     assert [disk.device for disk in source.disks[2:]] == ["cdrom"]
-    assert len(source.nics) == 2
+    assert [nic.model for nic in source.nics] == ["virtio", "e1000"]
 
 
 @pytest.mark.parametrize(

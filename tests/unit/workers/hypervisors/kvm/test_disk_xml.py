@@ -17,6 +17,11 @@ CDROMS = "".join(
 SEED = SeedPart("/seed")
 
 
+def on_scsi(inner: str = "", devices: str = "") -> str:
+    """A domain whose root disk is no virtio disk."""
+    return domain(inner, devices).replace("'vda' bus='virtio'", "'vda' bus='scsi'")
+
+
 def media(xml: str, **parts: Any) -> dict[str, str]:
     """What lies in which drive or disk beside the root volume; "" in an empty one."""
     clone = clone_of(xml, **parts)
@@ -45,7 +50,21 @@ def test_the_seed_and_the_images_find_their_drives(
     replaces: str | None, cdroms: tuple[str | None, ...], expected: dict[str, str]
 ) -> None:
     seed = SeedPart("/seed", replaces)
-    assert media(domain(devices=CDROMS), seed=seed, cdroms=cdroms) == expected
+    assert media(on_scsi(devices=CDROMS), seed=seed, cdroms=cdroms) == expected
+
+
+def test_beside_a_virtio_root_the_seed_is_a_virtio_disk() -> None:
+    xml = domain(devices=CDROMS)
+    assert media(xml, seed=SEED, cdroms=("/a",)) == {
+        "sata sda": "/a",
+        "sata sdb": "",
+        "virtio vdb": "/seed",
+    }
+    seed = clone_of(xml, seed=SEED).findall("devices/disk")[-1]
+    assert found(seed, "@device") == ["disk"]
+    assert found(seed, "driver/@type") == ["raw"]
+    assert len(found(seed, "readonly")) == 1
+    assert media(xml, seed=SeedPart("/seed", "sdb")) == {"sata sda": "", "sata sdb": "/seed"}
 
 
 def test_drives_are_emptied_without_a_seed() -> None:
@@ -83,7 +102,7 @@ def test_a_further_drive_is_on_a_bus_that_the_machine_has(
         f"<disk type='file' device='floppy'><target dev='{name}' bus='{bus}'/></disk>"
         for name, bus in disks
     )
-    assert list(media(domain(system, others), seed=SEED).items())[-1] == (place, "/seed")
+    assert list(media(on_scsi(system, others), seed=SEED).items())[-1] == (place, "/seed")
 
 
 def test_a_further_drive_takes_no_place_that_is_taken_under_another_name() -> None:
@@ -91,7 +110,7 @@ def test_a_further_drive_takes_no_place_that_is_taken_under_another_name() -> No
         "<disk type='file' device='cdrom'><target dev='sdx' bus='sata'/>"
         "<address type='drive' controller='0' bus='0' target='0' unit='0'/></disk>"
     )
-    found_media = media(domain(devices=drive), seed=SEED, cdroms=("/a",))
+    found_media = media(on_scsi(devices=drive), seed=SEED, cdroms=("/a",))
     assert found_media == {"sata sdx": "/a", "sata sdb": "/seed"}
 
 

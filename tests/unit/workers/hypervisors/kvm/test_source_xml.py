@@ -25,7 +25,7 @@ def test_a_running_q35_machine_is_read() -> None:
     assert source.loader == "/usr/share/OVMF/OVMF_CODE_4M.fd"
     assert source.nvram_path == "/var/lib/libvirt/qemu/nvram/golden_VARS.fd"
     assert source.nvram_template == "/usr/share/OVMF/OVMF_VARS_4M.fd"
-    assert source.tpm == SourceTpm("emulator", "tpm-crb", "2.0", persistent=True)
+    assert source.tpm == SourceTpm("emulator", "tpm-crb", "2.0", persistent=True, place=None)
     assert source.has_genid
     assert source.has_vsock
     assert source.own is None
@@ -161,6 +161,16 @@ def test_a_running_sources_tpm_needs_a_reset(running: bool, reset: bool, refused
             check_cloneable(source, reset_tpm=reset)
     else:
         check_cloneable(source, reset_tpm=reset)
+
+
+def test_a_tpm_state_that_lies_elsewhere_is_not_copied() -> None:
+    tpm = TPM.replace("</backend>", "").replace(
+        "version='2.0'/>", "version='2.0'><source type='dir' path='/tpms/a'/></backend>"
+    )
+    source = read_source(domain(devices=tpm), None)
+    with pytest.raises(SourceNotCloneable, match=r"state in /tpms/a.*resetTpm"):
+        check_cloneable(source)
+    check_cloneable(source, reset_tpm=True)
 
 
 def test_a_shared_disk_is_left_out_with_a_note() -> None:
