@@ -75,6 +75,16 @@ def _files(connection: Connection, query: str) -> dict[str, KnownFile]:
     }
 
 
+def minted(connection: Connection, vm_uuids: Sequence[str]) -> set[str]:
+    """Which of these were given to names of clone jobs that are still known."""
+    return set(
+        connection.execute(
+            text("SELECT vm_uuid FROM items WHERE vm_uuid = ANY(:uuids) AND kind = 'clone'"),
+            {"uuids": list(vm_uuids)},
+        ).scalars()
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Served:
     """What this machine's workers see."""

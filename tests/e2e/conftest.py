@@ -1,33 +1,13 @@
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.machine import PATH
-from tests.requirements import require
-
-XFS_BYTES = 600 << 20
+from tests.xfs import mounted_xfs
 
 
 @pytest.fixture
 def xfs(tmp_path: Path) -> Iterator[Path]:
     """An XFS file system of its own on a loop device, unmounted afterwards."""
-    mkfs = shutil.which("mkfs.xfs", path=PATH)
-    require(os.geteuid() == 0, "root mounts a loop device")
-    require(mkfs, "mkfs.xfs (Debian: xfsprogs) makes a file system with reflinks")
-    image, folder = tmp_path / "xfs.img", tmp_path / "xfs"
-    with image.open("wb") as stream:
-        stream.truncate(XFS_BYTES)
-    folder.mkdir()
-    subprocess.run([str(mkfs), "-q", "-m", "reflink=1", str(image)], check=True)
-    mounted = subprocess.run(
-        ["mount", "-o", "loop", str(image), str(folder)], check=False, capture_output=True
-    )
-    require(mounted.returncode == 0, f"mount -o loop works: {mounted.stderr.decode()}")
-    try:
+    with mounted_xfs(tmp_path / "xfs") as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)

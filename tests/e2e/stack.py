@@ -57,6 +57,18 @@ class Stack:
             text=True,
         )
 
+    def python(self, script: str, *arguments: str) -> str:
+        """What a script printed that runs as the stack's own processes do."""
+        done = subprocess.run(
+            self.place.command(sys.executable, "-c", script, *arguments),
+            env=self.environment,
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def ask(self, question: Callable[[Client], Awaitable[T]]) -> T:
         async def asked() -> T:
             async with Client(find_server(self.settings, {})) as client:

@@ -35,8 +35,9 @@ from workers.hypervisors.kvm.networks import Networks
 from workers.hypervisors.kvm.plan_parts import parts_of, rehearsed_parts
 from workers.hypervisors.kvm.source_disks import seed_of, targets_of
 from workers.hypervisors.kvm.source_domain import SourceDisk, SourceDomain, check_cloneable
-from workers.hypervisors.kvm.source_xml import METADATA_NAMESPACE, read_own, read_source
+from workers.hypervisors.kvm.source_xml import METADATA_NAMESPACE, masked, read_own, read_source
 
+_SECURE = libvirt.VIR_DOMAIN_XML_SECURE
 _FORGET = (
     libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
     | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
@@ -65,7 +66,8 @@ class KvmHypervisor:
             if domain is None:
                 return SourceLook(running=False, xml=_declared(source))
             running = bool(domain.isActive())
-            xml = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+            # Only so does libvirt say that the source's console has a password.
+            xml = masked(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | _SECURE))
             live_xml = domain.XMLDesc() if running else None
             name, uuid = domain.name(), domain.UUIDString()
         known = _read(xml, live_xml)

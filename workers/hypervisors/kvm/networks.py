@@ -12,8 +12,6 @@ from app.domain.plan import ClonePlan, HostRef, NicPlan
 from workers.hypervisors.kvm.connection import SYSTEM_URI, Connection
 from workers.hypervisors.kvm.faults import is_gone
 
-_NOW_AND_LATER = libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE | libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG
-
 
 def fault_of(bridge: str | None, libvirt_network: str | None, host: HostRef) -> str | None:
     """Why no NIC can be plugged in on this host, and what to do; None if one can."""
@@ -62,7 +60,7 @@ class Networks:
     def _remove_address(self, nic: NicPlan) -> None:
         with self._connection.opened(f"taking back the address of {nic.mac}") as libvirtd:
             network = _network(libvirtd, str(nic.libvirt_network))
-            if network is not None and network.isActive() and nic.mac in network.XMLDesc():
+            if network is not None and nic.mac in network.XMLDesc():
                 _update(network, libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE, nic)
 
 
@@ -86,5 +84,12 @@ def _update(network: libvirt.virNetwork, command: int, nic: NicPlan) -> None:
         libvirt.VIR_NETWORK_SECTION_IP_DHCP_HOST,
         -1,
         etree.tostring(host, encoding="unicode"),
-        _NOW_AND_LATER,
+        _now_and_later(network),
     )
+
+
+def _now_and_later(network: libvirt.virNetwork) -> int:
+    """A network may be stopped, or forgotten once it is."""
+    live = libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE if network.isActive() else 0
+    config = libvirt.VIR_NETWORK_UPDATE_AFFECT_CONFIG if network.isPersistent() else 0
+    return int(live | config)

@@ -9,7 +9,7 @@ from copy import deepcopy
 from lxml.etree import _Element
 
 from workers.hypervisors.kvm.element_table import When
-from workers.hypervisors.kvm.element_walk import parse, survey, target_of
+from workers.hypervisors.kvm.element_walk import parse, survey, target_of, to_text
 from workers.hypervisors.kvm.source_domain import (
     BackingLayer,
     OwnMetadata,
@@ -64,6 +64,14 @@ def read_source(inactive_xml: str, live_xml: str | None) -> SourceDomain:
         # Whether a clone's size suits is known for each clone; here it is taken to be the same.
         findings=survey(domain, frozenset(When) - {When.PINNING}),
     )
+
+
+def masked(xml: str) -> str:
+    """With the passwords of consoles, but not their words: the XML is stored."""
+    domain = parse(xml)
+    for console in domain.iterfind("devices/graphics[@passwd]"):
+        console.set("passwd", "-")
+    return to_text(domain)
 
 
 def merged(inactive_xml: str, live_xml: str | None) -> _Element:

@@ -4,7 +4,7 @@ The database is read first and last. What nobody knew at the first look and nobo
 last belongs to nobody: a uuid is named in the database before anything of that name exists.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from app.domain.errors import CloneError
@@ -16,7 +16,7 @@ from app.store.audit import Known, KnownFile
 from app.store.session import Database
 from workers import stale_locks
 from workers.hypervisors import open_hypervisor
-from workers.hypervisors.base import Domain
+from workers.hypervisors.base import Domain, Hypervisor
 from workers.ops.doctor.findings import Finding, Kind
 from workers.ops.doctor.repair import Repair
 from workers.storage import open_storage
@@ -83,6 +83,7 @@ class OrphanAudit:
         where = f"host {host.name}"
         try:
             domains = {domain.vm_uuid: domain for domain in hypervisor.list_domains()}
+            left = hypervisor.leftovers()
         except CloneError as error:
             return [Finding(Kind.UNSEEN, "host", host.uuid, where, error.details, "start it")]
         again = self._known_again()
@@ -99,7 +100,30 @@ class OrphanAudit:
             if self._repair:
                 finding = self._repair.of(finding, domain.vm_uuid, remove)
             found.append(finding)
+        found += self._leftovers(hypervisor, self._nobodys(left, first, again), where)
         return found + list(_missing_domains(set(domains), host, first, again, where))
+
+    def _nobodys(self, left: Sequence[str], first: Known, again: Known) -> list[str]:
+        """Of VMs that were to be made here and are no more: what others left is theirs."""
+        with self._database.single() as connection:
+            minted = audit.minted(connection, left)
+        return [uuid for uuid in left if uuid in minted and uuid not in first.vms | again.vms]
+
+    def _leftovers(
+        self, hypervisor: Hypervisor, uuids: Sequence[str], where: str
+    ) -> Iterator[Finding]:
+        still = set(hypervisor.leftovers()) if uuids else set()
+        for uuid in uuids:
+            if uuid not in still:
+                continue
+            finding = Finding(Kind.ORPHAN, "domain state", uuid, where, "its VM is gone", REMOVE)
+            if self._repair:
+                finding = self._repair.of(
+                    finding,
+                    uuid,
+                    lambda uuid=uuid: hypervisor.undefine(uuid),  # type: ignore[misc]
+                )
+            yield finding
 
     def _locks(self) -> list[Finding]:
         folder = self._settings.lock_folder

@@ -1,6 +1,8 @@
 """The firmware's variables and the TPM's state come to a clone whole, once, and go with it."""
 
+import io
 import os
+import tarfile
 from pathlib import Path
 from uuid import UUID
 
@@ -113,9 +115,10 @@ def test_what_cannot_be_read_or_written_is_named(folders: Path) -> None:
 
 
 def test_nothing_is_written_outside_the_clones_folder(folders: Path) -> None:
-    state = tpm_of_source(folders)
-    state.joinpath("keys").write_bytes(b"k")
-    archive = own_state.read_tpm(SOURCE)
-    assert archive is not None
-    own_state.write(VM, None, archive.replace(b"tpm2/keys\0\0\0\0\0", b"../../../evil\0"))
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        for name in ("../evil", f"{folders}/evil", "good"):
+            archive.addfile(tarfile.TarInfo(name), io.BytesIO())
+    own_state.write(VM, None, content.getvalue())
     assert not list(folders.rglob("evil"))
+    assert (folders / "swtpm" / str(UUID(VM)) / "good").exists()

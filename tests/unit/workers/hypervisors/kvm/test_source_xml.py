@@ -1,9 +1,10 @@
 """What is read of a source's domain is what libvirt says of it."""
 
 import pytest
+from lxml import etree
 
 from app.domain.errors import SourceNotCloneable
-from tests.unit.workers.hypervisors.kvm.sources import domain, shape
+from tests.unit.workers.hypervisors.kvm.sources import domain, found, shape
 from workers.hypervisors.kvm.source_domain import (
     BackingLayer,
     SourceDisk,
@@ -11,7 +12,7 @@ from workers.hypervisors.kvm.source_domain import (
     SourceTpm,
     check_cloneable,
 )
-from workers.hypervisors.kvm.source_xml import read_source
+from workers.hypervisors.kvm.source_xml import masked, read_source
 
 TPM = "<tpm model='tpm-crb'><backend type='emulator' version='2.0'/></tpm>"
 
@@ -161,6 +162,12 @@ def test_a_running_sources_tpm_needs_a_reset(running: bool, reset: bool, refused
             check_cloneable(source, reset_tpm=reset)
     else:
         check_cloneable(source, reset_tpm=reset)
+
+
+def test_a_consoles_password_is_kept_as_a_fact_alone() -> None:
+    xml = masked(domain(devices="<graphics type='vnc' passwd='secret'/><graphics type='spice'/>"))
+    assert "secret" not in xml
+    assert found(etree.fromstring(xml), "devices/graphics/@passwd") == ["-"]
 
 
 def test_a_tpm_state_that_lies_elsewhere_is_not_copied() -> None:
