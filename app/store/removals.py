@@ -13,13 +13,12 @@ from app.domain.line import Line
 from app.domain.plan import HostRef, HypervisorType, NicPlan, StorageRef, StorageType, VolumeFile
 from app.domain.removal import RemovalPlan
 from app.domain.states import ItemState, JobState, check_move
-from app.store import capacity, items, jobs
+from app.store import capacity, items, jobs, under_way
 from app.store.accounts import ADMIN_UUID
 from app.store.codec import error_to_json, plan_to_json
 from app.store.leases import Claim, LeaseLost
 from app.store.models import JobKind, Origin, ReservationKind, VmState
 from app.store.session import Database
-from app.store.under_way import UnderWay
 
 EXPIRED_BATCH = 200
 EXPIRED_AGAIN_S = 3600.0  # after a failure
@@ -256,11 +255,10 @@ def _insert_items(
         text(
             "INSERT INTO items (uuid, job_uuid, kind, ordinal, name, state, vm_uuid, plan, error, "
             "host_uuid, turn, volume_uuids, nic_uuids, attempts, lapses, fence, bytes_done, "
-            "granted_at, "
-            "published_at, finished_at) SELECT g.uuid, :job, CAST(:kind AS job_kind), g.ordinal, "
-            "g.name, CAST(g.state AS item_state), g.vm, g.plan, g.error, g.host, "
-            "COALESCE(g.turn, 0), '{}', '{}', "
-            "0, 0, 0, 0, clock_timestamp(), clock_timestamp(), "
+            "granted_at, published_at, finished_at) "
+            "SELECT g.uuid, :job, CAST(:kind AS job_kind), g.ordinal, g.name, "
+            "CAST(g.state AS item_state), g.vm, g.plan, g.error, g.host, COALESCE(g.turn, 0), "
+            "'{}', '{}', 0, 0, 0, 0, clock_timestamp(), clock_timestamp(), "
             "CASE WHEN g.state <> 'Granted' THEN clock_timestamp() END "
             "FROM jsonb_to_recordset(CAST(:items AS jsonb)) AS g(uuid text, ordinal int, "
             "name text, state text, vm text, plan jsonb, error jsonb, host text, turn float8)"
@@ -272,16 +270,17 @@ def _insert_items(
 
 def _turns(connection: Connection, job_uuid: str, vms: Sequence[Row[Any]]) -> dict[str, float]:
     """Each VM's place in its host's line, where clones stand too: by VM."""
-    account = connection.execute(
+    job = connection.execute(
         text(
-            "SELECT a.uuid, a.weight FROM accounts a JOIN jobs ON jobs.account_uuid = a.uuid "
-            "WHERE jobs.uuid = :job"
+            # Its account may be gone.
+            "SELECT account_uuid, COALESCE(weight, 1) AS weight FROM jobs "
+            "LEFT JOIN accounts ON accounts.uuid = account_uuid WHERE jobs.uuid = :job"
         ),
         {"job": job_uuid},
     ).one()
-    lines = UnderWay.load(connection).lines
+    lines = under_way.lines(connection)
     return {
-        vm.uuid: lines.setdefault(vm.host_uuid, Line()).take(account.uuid, account.weight)
+        vm.uuid: lines.setdefault(vm.host_uuid, Line()).take(job.account_uuid, job.weight)
         for vm in vms
     }
 

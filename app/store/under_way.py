@@ -1,5 +1,6 @@
 """What is under way, counted from the open items: no counter can be wrong."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,18 +29,7 @@ class UnderWay:
 
     @classmethod
     def load(cls, connection: Connection) -> "UnderWay":
-        builds = connection.execute(
-            text(
-                "SELECT i.host_uuid, j.vm_instance_uuid AS source, j.account_uuid AS account, "
-                "COALESCE(h.machine_id, h.uuid) AS machine, count(*) AS number, "
-                "count(*) FILTER (WHERE i.bytes_total > 0) AS copies, "
-                "min(i.turn) FILTER (WHERE i.state = 'Granted') AS first, max(i.turn) AS last "
-                "FROM items i JOIN jobs j ON j.uuid = i.job_uuid "
-                "JOIN hosts h ON h.uuid = i.host_uuid "
-                "WHERE i.state IN ('Granted', 'Running', 'RollingBack') "
-                "GROUP BY i.host_uuid, j.vm_instance_uuid, j.account_uuid, machine"
-            )
-        ).all()
+        builds = _builds(connection)
         copies = connection.execute(
             text(
                 "SELECT v.primary_storage_uuid AS storage, j.account_uuid AS account, "
@@ -57,27 +47,48 @@ class UnderWay:
                 "WHERE b.state = 'Making' GROUP BY machine"
             )
         ).all()
-        counted = cls({}, {}, {}, {}, {}, {})
+        counted = cls({}, {}, {}, {}, {}, _lines(builds))
         for row in builds:
             _add(counted.hosts, row.host_uuid, row.account, row.number)
             _add(counted.sources, row.source, row.account, row.number)
             _add(counted.accounts, row.account, row.account, row.number)
             _add(counted.machines, row.machine, row.account, row.copies)
-            counted._stand(row)
         for row in bases:
             _add(counted.machines, row.machine, NOBODY, row.number)
         for row in copies:
             _add(counted.storages, row.storage, row.account, row.number)
         return counted
 
-    def _stand(self, row: Row[Any]) -> None:
-        """One account's open items of one source in their host's line."""
-        line = self.lines.get(row.host_uuid)
+
+def lines(connection: Connection) -> dict[str, Line]:
+    """By host; one that nothing is granted to has none."""
+    return _lines(_builds(connection))
+
+
+def _builds(connection: Connection) -> Sequence[Row[Any]]:
+    """Each account's open items of each source on each host."""
+    return connection.execute(
+        text(
+            "SELECT i.host_uuid, j.vm_instance_uuid AS source, j.account_uuid AS account, "
+            "COALESCE(h.machine_id, h.uuid) AS machine, count(*) AS number, "
+            "count(*) FILTER (WHERE i.bytes_total > 0) AS copies, "
+            "min(i.turn) FILTER (WHERE i.state = 'Granted') AS first, max(i.turn) AS last "
+            "FROM items i JOIN jobs j ON j.uuid = i.job_uuid "
+            "JOIN hosts h ON h.uuid = i.host_uuid "
+            "WHERE i.state IN ('Granted', 'Running', 'RollingBack') "
+            "GROUP BY i.host_uuid, j.vm_instance_uuid, j.account_uuid, machine"
+        )
+    ).all()
+
+
+def _lines(builds: Sequence[Row[Any]]) -> dict[str, Line]:
+    by_host: dict[str, Line] = {}
+    for row in builds:
         first = row.last if row.first is None else row.first
-        if line is None:
-            line = self.lines[row.host_uuid] = Line(first)
+        line = by_host.setdefault(row.host_uuid, Line(first))
         line.now = min(line.now, first)
         line.last[row.account] = max(line.last.get(row.account, row.last), row.last)
+    return by_host
 
 
 def _add(count: Count, resource: str, account: str, number: int) -> None:

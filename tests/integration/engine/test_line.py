@@ -218,9 +218,7 @@ def test_a_disk_that_is_full_of_locks_costs_no_try(
     wake(faked, job)
     handed_back(faked)
     monkeypatch.undo()
-    faked.engine.pass_time(6)
-    wake(faked, job)
-    assert faked.engine.item_states(job) == ["Succeeded"]
+    goes_on(faked, job)
 
 
 def test_a_file_where_the_locks_should_be_costs_no_try(faked: Faked) -> None:
@@ -232,11 +230,15 @@ def test_a_file_where_the_locks_should_be_costs_no_try(faked: Faked) -> None:
     wake(faked, job)
     handed_back(faked)
     folder.unlink()
-    faked.engine.pass_time(6)
-    wake(faked, job)
-    assert faked.engine.item_states(job) == ["Succeeded"]
+    goes_on(faked, job)
 
 
 def handed_back(faked: Faked) -> None:
     (item,) = faked.engine.rows("SELECT state::text, attempts, lapses, owner FROM items")
     assert tuple(item) == ("Granted", 0, 0, None)
+
+
+def goes_on(faked: Faked, job: str) -> None:
+    faked.engine.pass_time(6)
+    wake(faked, job)
+    assert faked.engine.item_states(job) == ["Succeeded"]

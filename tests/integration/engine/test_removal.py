@@ -208,6 +208,16 @@ def test_cancelled_before_a_worker_took_it_the_vm_is_as_it_was(faked: Faked) -> 
     assert held(faked, "Cpu") == 1
 
 
+def test_a_removal_outlives_its_account(faked: Faked) -> None:
+    removal = asked(faked, cloned(faked, "a"))
+    with faked.engine.database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            f"UPDATE jobs SET account_uuid = repeat('0', 32) WHERE uuid = '{removal}'"
+        )
+    faked.engine.start(removal)
+    assert outcome(faked, removal) == "Succeeded"
+
+
 def test_a_silent_host_s_removal_waits_for_it(faked: Faked) -> None:
     job = cloned(faked, "a")
     faked.engine.publisher.lost = lambda message: message[0] is TaskName.CLONE_VM
