@@ -1,4 +1,4 @@
-"""Base sets keep all that their clones' domains are built from, and what those will lack
+"""Base sets keep all that their clones' domains are built from and need; hosts say what they run
 
 Revision ID: 0007
 Revises: 0006
@@ -18,6 +18,8 @@ _NEW = (
     ("base_sets", "tpm_state", sa.LargeBinary()),
     ("base_sets", "seed_target", sa.String()),
     ("base_sets", "notes", postgresql.JSONB()),
+    ("base_sets", "needs", postgresql.JSONB()),
+    ("hosts", "runs", postgresql.JSONB()),
     ("bases", "source_target", sa.String()),
     ("jobs", "notes", postgresql.JSONB()),
 )

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from lxml import etree
+from sqlalchemy import text
 
 from app.domain.guest import hostname_of
 from app.domain.plan import VolumeFormat
@@ -254,6 +255,19 @@ def test_what_a_lost_domain_left_is_found_and_removed(here: Place) -> None:
     assert not left.exists()
     assert theirs.exists(), "nobody knows whose it is"
     theirs.unlink()
+
+
+def test_a_host_runs_what_its_own_sources_need(here: Place) -> None:
+    """As it said itself: an unknown one takes everything."""
+    job = here.clone("golden", "placed", strategy="CreateStopped")
+    here.made(job)
+    with here.stack.database() as database, database.single() as connection:
+        needs = connection.scalar(text("SELECT needs FROM base_sets WHERE state = 'Ready' LIMIT 1"))
+        runs = connection.scalar(text("SELECT runs FROM hosts"))
+    assert needs == ["machine type q35 of x86_64"]
+    assert set(needs) <= set(runs)
+    assert "machine type q36 of x86_64" not in runs
+    here.remove(job)
 
 
 def test_a_bridge_that_is_not_there_fails_the_names_by_its_name(here: Place) -> None:
