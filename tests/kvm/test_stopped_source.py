@@ -39,9 +39,10 @@ def here(tmp_path_factory: pytest.TempPathFactory, cloud_guest: Path) -> Iterato
 
 @pytest.fixture(autouse=True)
 def nothing_left_over(here: Place) -> Iterator[None]:
-    """Every test removes its clones, and then there is nothing on the host but sources."""
+    """Once a test's clones are removed, there is nothing on the host but sources."""
     before = libvirts_state(here)
     yield
+    here.remove()
     assert libvirts_state(here) == before
     with here.stack.database() as database:
         assert_nothing_left_over(database, here.uuids["ps"], here.folder / "ps")
@@ -78,7 +79,6 @@ def test_each_clone_comes_up_as_itself(here: Place, mode: str) -> None:
     assert len({guest["machine_id"] for guest in guests}) == 2
     items = here.stack.ask(lambda client: client.items(job))
     assert {item["method"] for item in items} == {mode}
-    here.remove(job)
 
 
 def test_nics_are_on_bridges_and_libvirts_networks_plugged_in_or_not(here: Place) -> None:
@@ -106,7 +106,7 @@ def test_nics_are_on_bridges_and_libvirts_networks_plugged_in_or_not(here: Place
     # A network that is stopped meanwhile would give the address again later.
     with here.host.connection() as libvirtd:
         libvirtd.networkLookupByName(LAN).destroy()
-        here.remove(job)
+        here.remove()
         libvirtd.networkLookupByName(LAN).create()
 
 
@@ -119,7 +119,6 @@ def test_a_nics_bandwidths_are_its_domains(here: Place) -> None:
     (nic,) = etree.fromstring(here.domain_xml(vm["uuid"])).findall("devices/interface")
     assert attribute(nic, "bandwidth/inbound", "average") == "10000"  # kilobytes a second
     assert attribute(nic, "bandwidth/outbound", "average") == "1000"
-    here.remove(job)
 
 
 def attribute(nic: Any, path: str, name: str) -> str | None:
@@ -166,7 +165,7 @@ def test_uefi_variables_and_a_tpm_come_along(
     assert said["uuid"].replace("-", "") == running["uuid"]
     notes = here.stack.ask(lambda client: client.job(copied))["notes"]
     assert any("console has no password" in note for note in notes), notes
-    here.remove(copied, fresh, booted)
+    here.remove()
     for vm in (with_copy, without, running):
         assert not tpm(here, vm["uuid"]).parents[1].exists()
         assert not nvram(here, vm["uuid"]).exists()
@@ -233,13 +232,12 @@ def test_twice_is_once_and_a_foreign_domain_is_not_touched(here: Place, domain_t
     assert [said[number] for number in range(8, 12)] == [refused] * 4
     assert said[7] == said[12]
     assert said[14] is None
-    here.remove(job)
 
 
 def test_what_a_lost_domain_left_is_found_and_removed(here: Place) -> None:
     job = here.clone("golden", "lost", strategy="CreateStopped")
     (vm,) = here.made(job)
-    here.remove(job)
+    here.remove()
     left, theirs = nvram(here, vm["uuid"]), nvram(here, "f" * 32)
     for path in (left, theirs):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -253,17 +251,21 @@ def test_what_a_lost_domain_left_is_found_and_removed(here: Place) -> None:
     theirs.unlink()
 
 
+NEEDS = """
+SELECT s.needs FROM base_sets s JOIN bases b ON b.base_set_uuid = s.uuid
+JOIN volumes v ON v.base_uuid = b.uuid WHERE v.vm_instance_uuid = :vm
+"""
+
+
 def test_a_host_runs_what_its_own_sources_need(here: Place) -> None:
     """As it said itself: an unknown one takes everything."""
-    job = here.clone("golden", "placed", strategy="CreateStopped")
-    here.made(job)
+    (vm,) = here.made(here.clone("golden", "placed", strategy="CreateStopped"))
     with here.stack.database() as database, database.single() as connection:
-        needs = connection.scalar(text("SELECT needs FROM base_sets WHERE state = 'Ready' LIMIT 1"))
+        needs = connection.scalar(text(NEEDS), {"vm": vm["uuid"]})
         runs = connection.scalar(text("SELECT runs FROM hosts"))
     assert needs == ["machine type q35 of x86_64"]
     assert set(needs) <= set(runs)
     assert "machine type q36 of x86_64" not in runs
-    here.remove(job)
 
 
 def test_a_bridge_that_is_not_there_fails_the_names_by_its_name(here: Place) -> None:
@@ -344,4 +346,3 @@ def test_a_raw_disk_that_begins_like_a_qcow2_file_stays_raw(here: Place, mode: s
     below = attribute(attached, "backingStore/format", "type")
     expected = ("qcow2", "raw") if mode == "linked" else ("raw", None)
     assert (attribute(attached, "driver", "type"), below) == expected
-    here.remove(job)
