@@ -270,6 +270,7 @@ class HypervisorWatch:
         if facts is not None:
             with self._database.single() as connection:
                 hosts.report_foreign(connection, host.uuid, facts.foreign)
+                hosts.report_runs(connection, host.uuid, facts.runs)
 
 
 def machine_id() -> str:

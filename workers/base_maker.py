@@ -162,7 +162,9 @@ def _make(claim: BaseClaim, lease: Lease, worker: WorkerContext) -> None:
 
 
 def _made_domain(prepared: Prepared, look: SourceLook) -> MadeDomain:
-    return MadeDomain(**asdict(prepared.template), digest=look.digest, notes=prepared.notes)
+    return MadeDomain(
+        **asdict(prepared.template), digest=look.digest, notes=prepared.notes, needs=prepared.needs
+    )
 
 
 def _look_at_rest(hypervisor: Hypervisor, source: SourceRef) -> SourceLook:

@@ -96,6 +96,7 @@ class JobPlanner:
         base_set_uuid: str,
         bases: Sequence[SourceBase],
         world: World,
+        needs: frozenset[str],
         thin: ThinShare,
     ) -> None:
         self.job_uuid = job_uuid
@@ -107,6 +108,7 @@ class JobPlanner:
         self.bases = bases
         self.nics = _nics(spec, source)
         self._world = world
+        self._needs = needs
         self._thin = thin
         self._targets = [self._target(base) for base in bases]
         self._methods: list[CloneMethod] = []
@@ -214,6 +216,7 @@ class JobPlanner:
             host_uuid=self.spec.host_uuid,
             last_host_uuid=self.source.last_host_uuid,
             account_uuid=self.account_uuid,
+            needs=self._needs,
             copies=CloneMethod.FULL in self._methods,
             holds=self.spec.strategy is CloneStrategy.INSTANT_START,
         )

@@ -203,6 +203,7 @@ class Scheduler:
             base_set_uuid=job.base_set_uuid,
             bases=sources.load_bases(connection, job.base_set_uuid, job.spec),
             world=view,
+            needs=job.needs,
             thin=ThinShare(self._settings.thin_share, self._settings.thin_minimum_bytes),
         )
         return self._plan_items(connection, job, planner, taken, outcome)

@@ -36,6 +36,7 @@ class Candidate:
     libvirt_uri: str | None = None
     storage_uuids: frozenset[str] = field(default_factory=frozenset)
     l3_network_uuids: frozenset[str] = field(default_factory=frozenset)
+    runs: frozenset[str] | None = None  # in the words of a demand's needs; None: not known
 
     def take(self, demand: "Demand") -> None:
         self.free_cpu -= demand.reserved_cpu
@@ -66,6 +67,7 @@ class Demand:
     host_uuid: str | None = None
     last_host_uuid: str | None = None
     account_uuid: str = ""
+    needs: frozenset[str] = frozenset()  # what the host has to run
     copies: bool = False  # a volume of it is copied in full
     holds: bool = True  # False for a clone that stays stopped: it must fit and holds nothing
 
@@ -101,6 +103,11 @@ _STATIC: tuple[Filter, ...] = (
         "no host reaches every L3 network{names} of the clone; attach them to the hosts' cluster",
         lambda c, d: d.l3_network_uuids <= c.l3_network_uuids,
     ),
+    (
+        "no host runs what the source's domain needs: {needs}; add a host that has it, or change "
+        "the source",
+        lambda c, d: c.runs is None or d.needs <= c.runs,
+    ),
     ("no Enabled hosts found in the [{n}] candidate hosts", lambda c, _: c.enabled),
 )
 _ORDERS: dict[str, Callable[[Candidate, Demand], object]] = {
@@ -130,7 +137,8 @@ def reachable(candidates: Iterable[Candidate], demand: Demand) -> list[Candidate
             names = f"[uuids:{', '.join(sorted(demand.storage_uuids))}]"
             if "L3" in text:
                 names = f"[uuids:{', '.join(sorted(demand.l3_network_uuids))}]"
-            raise NoHostAvailable(text.format(d=demand, n=before, names=names))
+            needs = ", ".join(sorted(demand.needs))
+            raise NoHostAvailable(text.format(d=demand, n=before, names=names, needs=needs))
     return left
 
 

@@ -382,6 +382,7 @@ class MadeDomain:
     seed_target: str | None = None
     digest: str | None = None
     notes: tuple[str, ...] = ()  # what the clones will lack
+    needs: tuple[str, ...] = ()  # what their host has to run
 
 
 @dataclass(frozen=True, slots=True)
@@ -436,9 +437,14 @@ def ready(
             "consistency = :consistency, frozen_at = clock_timestamp(), "
             "last_used_at = clock_timestamp(), domain_xml = :xml, live_xml = :live_xml, "
             "nvram = :nvram, tpm_state = :tpm_state, seed_target = :seed_target, "
-            "domain_digest = :digest, notes = CAST(:notes AS jsonb)",
+            "domain_digest = :digest, notes = CAST(:notes AS jsonb), "
+            "needs = CAST(:needs AS jsonb)",
             consistency=consistency,
-            **asdict(domain) | {"notes": orjson.dumps(domain.notes).decode()},
+            **asdict(domain)
+            | {
+                "notes": orjson.dumps(domain.notes).decode(),
+                "needs": orjson.dumps(domain.needs).decode(),
+            },
         )
         _tell_jobs(connection, claim.base_set_uuid)
 

@@ -39,6 +39,7 @@ class SchedulableJob:
     base_wait: WaitReason | None
     base_error: ErrorCode | None
     wait_reason: WaitReason | None
+    needs: frozenset[str]  # what the clones' host has to run, once the base is Ready
 
     @property
     def needs_base(self) -> bool:
@@ -52,7 +53,7 @@ def waiting_jobs(connection: Connection, *, per_job: int) -> list[SchedulableJob
         text(
             "SELECT j.uuid, j.account_uuid, j.priority, j.created_at, j.vm_instance_uuid, j.spec, "  # noqa: S608
             "j.base_set_uuid, b.state::text AS base_state, b.wait_reason::text AS base_wait, "
-            "b.error AS base_error, j.wait_reason::text AS wait_reason, "
+            "b.error AS base_error, b.needs, j.wait_reason::text AS wait_reason, "
             "(SELECT count(*) FROM (SELECT 1 FROM items i WHERE i.job_uuid = j.uuid "
             " AND i.state = 'Waiting' LIMIT :per_job) counted) AS waiting "
             "FROM jobs j LEFT JOIN base_sets b ON b.uuid = j.base_set_uuid "
@@ -74,6 +75,7 @@ def waiting_jobs(connection: Connection, *, per_job: int) -> list[SchedulableJob
             base_wait=WaitReason(row.base_wait) if row.base_wait else None,
             base_error=error_from_json(row.base_error) if row.base_error else None,
             wait_reason=WaitReason(row.wait_reason) if row.wait_reason else None,
+            needs=frozenset(row.needs or ()),
         )
         for row in rows
     ]

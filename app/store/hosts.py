@@ -1,8 +1,9 @@
 """What workers say about the hosts they serve: that they are there, and what storages look like."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 
+import orjson
 from sqlalchemy import Connection, text
 from sqlmodel import col
 
@@ -107,6 +108,17 @@ def report_foreign(
             "cpu": sum(domain.cpu for domain in foreign),
             "memory": sum(domain.memory for domain in foreign),
         },
+    )
+
+
+def report_runs(connection: Connection, host_uuid: str, runs: Collection[str]) -> None:
+    """What the host can run, in the words of a source's needs."""
+    connection.execute(
+        text(
+            "UPDATE hosts SET runs = CAST(:runs AS jsonb) "
+            "WHERE uuid = :uuid AND runs IS DISTINCT FROM CAST(:runs AS jsonb)"
+        ),
+        {"uuid": host_uuid, "runs": orjson.dumps(sorted(runs)).decode()},
     )
 
 

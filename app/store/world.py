@@ -102,7 +102,7 @@ def _candidates(
             " AS connected, "
             "h.libvirt_uri, k.available_cpu - h.foreign_cpu AS available_cpu, "
             "k.available_memory - h.foreign_memory AS available_memory, h.slots, "
-            "COALESCE(h.machine_id, h.uuid) AS machine, h.processes, "
+            "COALESCE(h.machine_id, h.uuid) AS machine, h.processes, h.runs, "
             "(SELECT count(*) FROM vm_instances v WHERE v.host_uuid = h.uuid) AS vm_count, "
             "ARRAY(SELECT a.primary_storage_uuid FROM cluster_primary_storages a "
             " JOIN primary_storages s ON s.uuid = a.primary_storage_uuid "
@@ -146,6 +146,7 @@ def _candidates(
             libvirt_uri=row.libvirt_uri,
             storage_uuids=frozenset(row.storages),
             l3_network_uuids=frozenset(row.l3s),
+            runs=None if row.runs is None else frozenset(row.runs),
         )
         for row in rows
     ]

@@ -17,6 +17,7 @@ class FakeHypervisor:
     calls: list[str] = field(default_factory=list)
     before: Callable[[str], None] = lambda _: None
     notes: tuple[str, ...] = ()  # what clones will lack
+    needs: tuple[str, ...] = ()  # what their host has to run
 
     def _called(self, name: str) -> None:
         self.calls.append(name)
@@ -37,7 +38,9 @@ class FakeHypervisor:
         reset_tpm: bool,
     ) -> Prepared:
         targets = {volume.uuid: f"vd{number}" for number, volume in enumerate(volumes)}
-        return Prepared(DomainTemplate("<domain/>", tpm_state=b"tpm"), targets, self.notes)
+        return Prepared(
+            DomainTemplate("<domain/>", tpm_state=b"tpm"), targets, self.notes, self.needs
+        )
 
     def attach_nics(self, plan: ClonePlan) -> None:
         self._called("attach_nics")

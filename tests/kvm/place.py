@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ class Place:
     folder: Path
     host: LibvirtHost
     stack: Stack
-    uuids: dict[str, str]  # of what was declared, by name
+    uuids: dict[str, str] = field(default_factory=dict)  # of what was declared, by name
+    jobs: list[str] = field(default_factory=list)  # whose clones may still be there
 
     def declare(self, **sections: Any) -> None:
         """Beside what is declared already."""
@@ -52,7 +53,8 @@ class Place:
     def clone(self, source: str, *names: str, mode: str = "linked", **more: Any) -> str:
         """The accepted job."""
         tags = [f"cloneMode::{mode}", *more.pop("systemTags", ())]
-        return self.stack.clone(source, names=names, systemTags=tags, **more)
+        self.jobs.append(self.stack.clone(source, names=names, systemTags=tags, **more))
+        return self.jobs[-1]
 
     def made(self, job: str) -> list[dict[str, Any]]:
         """The VMs of a job whose names all became some, in their order."""
@@ -65,11 +67,13 @@ class Place:
         items = self.stack.ask(lambda client: client.items(job))
         return [json.dumps(item["error"]) for item in items if item["error"]]
 
-    def remove(self, *jobs: str) -> None:
-        """All that the jobs made, for good."""
-        for job in jobs:
-            removal = self.stack.ask(lambda client, job=job: client.remove_vms(job))  # type: ignore[misc]
-            assert self.stack.wait_for(removal)["outcome"] == "Succeeded"
+    def remove(self) -> None:
+        """All clones, for good."""
+        while self.jobs:
+            job = self.jobs.pop()
+            if self.stack.wait_for(job)["succeeded"]:
+                removal = self.stack.ask(lambda client, job=job: client.remove_vms(job))  # type: ignore[misc]
+                assert self.stack.wait_for(removal)["outcome"] == "Succeeded"
 
     def run_inside(self, script: str, *arguments: str) -> Any:
         """What a Python script of the worker's kind printed, as JSON."""
@@ -93,7 +97,7 @@ def place(folder: Path, storages: Sequence[str] = ("ps",)) -> Iterator[Place]:
         running_stack(folder / "home", host.machine, VMCLONE_LEASE_S="3") as stack,
     ):
         host.add_network(LAN, bridge=LAN_BRIDGE, net=LAN_NET)
-        made = Place(folder, host, stack, {})
+        made = Place(folder, host, stack)
         made.declare(
             zones=[{"name": "z"}],
             clusters=[{"name": "c", "zone": "z", "hypervisorType": "KVM"}],

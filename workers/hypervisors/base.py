@@ -20,6 +20,7 @@ class HostFacts:
     cpu_num: int
     memory_bytes: int
     foreign: tuple[RunningDomain, ...] = ()
+    runs: frozenset[str] = frozenset()  # in the words of `Prepared.needs`
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class Prepared:
     template: DomainTemplate
     targets: Mapping[str, str]  # by the volume's uuid, the name of its disk
     notes: tuple[str, ...] = ()  # what the clones will lack, one sentence each
+    needs: tuple[str, ...] = ()  # what the clones' host has to run
 
 
 class Hypervisor(Protocol):

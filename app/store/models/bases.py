@@ -53,6 +53,7 @@ class BaseSet(SQLModel, table=True):
     seed_target: str | None = None  # the target dev of the source's own seed
     domain_digest: str | None = None  # of the source's domain: another one asks for another set
     notes: list[str] | None = json_value()  # what its clones will lack
+    needs: list[str] | None = json_value()  # of a host, in the words of `hosts.runs`
     consistency: str | None = None  # application, filesystem, crash or offline
     error: dict[str, Any] | None = json_value()
     created_at: Moment = moment(nullable=False)

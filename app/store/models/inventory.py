@@ -81,6 +81,7 @@ class Host(SQLModel, table=True):
     foreign_memory: int = Field(
         default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")}
     )
+    runs: list[str] | None = json_value()  # KVM: machine types and firmware; None: not asked yet
     seen_at: Moment = moment()
     created_at: Moment = moment(nullable=False)
     last_op_at: Moment = moment(nullable=False)

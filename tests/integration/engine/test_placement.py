@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from app.store import hosts
 from app.store.models import IpAllocator
 from tests.factories import GIB, make_account, make_job
 from tests.integration.engine.conftest import Faked
@@ -167,6 +168,32 @@ def test_a_disabled_host_gets_nothing(make_faked: Any) -> None:
     assert faked.engine.item_states(job) == ["Failed"]
     cause = faked.engine.scalar("SELECT error FROM items")["cause"]
     assert cause["details"] == "no Enabled hosts found in the [1] candidate hosts"
+
+
+def test_clones_go_where_their_machine_runs(make_faked: Any) -> None:
+    faked: Faked = make_faked(hosts=3)
+    unable, able, not_asked = faked.inventory.hosts
+    faked.hypervisor.needs = ("machine type new",)
+    with faked.engine.database.engine.begin() as connection:
+        hosts.report_runs(connection, unable, ["machine type old"])
+        hosts.report_runs(connection, able, ["machine type new", "machine type old"])
+    job = faked.job("a", "b", "c", "d")
+    faked.engine.start(job)
+    assert faked.engine.item_states(job) == ["Succeeded"] * 4
+    rows = faked.engine.rows("SELECT DISTINCT host_uuid FROM items")
+    assert {row.host_uuid for row in rows} == {able, not_asked}
+
+
+def test_a_machine_that_no_host_runs_fails_by_its_name(make_faked: Any) -> None:
+    faked: Faked = make_faked()
+    faked.hypervisor.needs = ("machine type new",)
+    with faked.engine.database.engine.begin() as connection:
+        hosts.report_runs(connection, faked.inventory.hosts[0], [])
+    job = faked.job("a")
+    faked.engine.start(job)
+    cause = faked.engine.scalar("SELECT error FROM items")["cause"]
+    assert cause["code"] == "HOST_ALLOCATION.1000"
+    assert "needs: machine type new;" in cause["details"]
 
 
 def test_without_a_free_slot_names_wait_and_say_so(make_faked: Any) -> None:

@@ -25,6 +25,7 @@ from workers.hypervisors.base import (
 )
 from workers.hypervisors.kvm import own_state
 from workers.hypervisors.kvm.accelerator import domain_type
+from workers.hypervisors.kvm.capabilities import needs_of, runs_of
 from workers.hypervisors.kvm.clone_parts import DomainType, TpmState
 from workers.hypervisors.kvm.connection import SYSTEM_URI, Connection
 from workers.hypervisors.kvm.default_source import default_source
@@ -58,7 +59,8 @@ class KvmHypervisor:
             _, memory_mib, cpus, *_ = libvirtd.getInfo()
             running = libvirtd.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
             foreign = tuple(_running(domain) for domain in running if _vm_of(domain) is None)
-        return HostFacts(cpus, memory_mib << 20, foreign)
+            runs = runs_of(libvirtd)
+        return HostFacts(cpus, memory_mib << 20, foreign, runs)
 
     def look_at(self, source: SourceRef) -> SourceLook:
         with self._opened(f"looking at {source.name}") as libvirtd:
@@ -96,7 +98,7 @@ class KvmHypervisor:
         seed = seed_of(known.disks, paths, frozenset(targets.values()))
         template = DomainTemplate(look.xml, look.live_xml, look.nvram, look.tpm_state, seed)
         rehearsed = build(look.xml, rehearsed_parts(source, volumes, targets), look.live_xml)
-        return Prepared(template, targets, rehearsed.notes)
+        return Prepared(template, targets, rehearsed.notes, needs_of(known))
 
     def _paths(self, disks: Sequence[SourceDisk]) -> dict[str, str]:
         """Of the disks that have a file or device, by target dev."""

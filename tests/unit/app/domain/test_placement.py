@@ -17,6 +17,7 @@ DEMAND = Demand(
     memory=100,
     storage_uuids=frozenset({"ps"}),
     l3_network_uuids=frozenset({"l3"}),
+    needs=frozenset({"machine type old", "UEFI"}),
 )
 
 
@@ -56,6 +57,7 @@ def host(uuid: str = "h", **changes: Any) -> Candidate:
         ({"hypervisor_type": HypervisorType.KVM}, "hypervisorType[Simulator]"),
         ({"storage_uuids": frozenset()}, "primary storage[uuids:ps]"),
         ({"l3_network_uuids": frozenset()}, "L3 network[uuids:l3]"),
+        ({"runs": frozenset({"UEFI"})}, "source's domain needs: UEFI, machine type old; add"),
         ({"enabled": False}, "no Enabled hosts found in the [1] candidate hosts"),
     ],
 )
