@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 LEVELS := unit integration e2e chaos browser
 LEVEL ?= $(LEVELS)
+FOLDERS = $(LEVEL:e2e=e2e kvm guest)
 
 .PHONY: run test lint chaos deep bench lock clean
 
@@ -13,7 +14,7 @@ test: .venv/.developed
 	@$(if $(filter-out $(LEVELS),$(LEVEL)),echo "LEVEL is one of: $(LEVELS)" >&2; exit 2)
 	@$(BIN)/python -m tests.machine
 	@$(if $(filter command environment,$(firstword $(origin LEVEL))),,$(MAKE) --no-print-directory lint)
-	@$(BIN)/python -m pytest $(wildcard $(addprefix tests/,$(LEVEL)))
+	@$(BIN)/python -m pytest $(wildcard $(addprefix tests/,$(FOLDERS)))
 
 lint: .venv/.developed
 	$(BIN)/ruff check --quiet .

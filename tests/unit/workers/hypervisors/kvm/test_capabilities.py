@@ -1,11 +1,16 @@
 """What a source needs is said in the words in which a host says what it runs."""
 
+from importlib.util import find_spec
 from typing import Any
 
+from tests.requirements import require
 from tests.unit.workers.hypervisors.kvm.sources import domain
-from workers.hypervisors.kvm.capabilities import needs_of, runs_of
-from workers.hypervisors.kvm.default_source import default_source
-from workers.hypervisors.kvm.source_xml import read_source
+
+require(find_spec("libvirt"), "libvirt-python (requirements-kvm.lock)")
+
+from workers.hypervisors.kvm.capabilities import needs_of, runs_of  # noqa: E402
+from workers.hypervisors.kvm.default_source import default_source  # noqa: E402
+from workers.hypervisors.kvm.source_xml import read_source  # noqa: E402
 
 CAPABILITIES = """
 <capabilities><host/>
