@@ -16,7 +16,7 @@ from tests.kvm.domains import Domain
 from tests.kvm.libvirt_host import LibvirtHost
 from tests.kvm.place import LAN, LAN_BRIDGE, LAN_NET
 
-MAC, PLUGGED_MAC, TWIN_MAC = (f"52:54:00:00:00:0{number}" for number in (1, 2, 3))
+MAC, PLUGGED_MAC, PASSED_MAC, BUSY_MAC = (f"52:54:00:00:00:0{n}" for n in range(1, 5))
 LAN_NIC = (
     f"<interface type='network'><mac address='{PLUGGED_MAC}'/><source network='{LAN}'/>"
     "<model type='virtio'/></interface>"
@@ -33,11 +33,12 @@ HOSTDEV = (
 
 @pytest.fixture
 def images(tmp_path: Path, cloud_guest: Path) -> Path:
-    """`golden.qcow2` stands on `base.qcow2`, which no domain names."""
+    """`golden.qcow2` and `busy.qcow2` stand on `base.qcow2`, which no domain names."""
     folder = tmp_path / "images"
     folder.mkdir()
     shutil.copyfile(cloud_guest, folder / "base.qcow2")
     make_image(folder / "golden.qcow2", "-b", folder / "base.qcow2", "-F", "qcow2")
+    make_image(folder / "busy.qcow2", "-b", folder / "base.qcow2", "-F", "qcow2")
     make_image(folder / "passed.qcow2", "1M")
     (folder / "data.raw").write_bytes(bytes(1 << 20))
     return folder
@@ -59,7 +60,8 @@ def stack(tmp_path: Path, host: LibvirtHost) -> Iterator[Stack]:
 def define(host: LibvirtHost, images: Path, domain_type: str) -> None:
     host.add_network(LAN, bridge=LAN_BRIDGE, net=LAN_NET)
     golden = Domain("golden", domain_type, MAC, [images / "golden.qcow2"], devices=POOLED + LAN_NIC)
-    passed = Domain("passed", domain_type, TWIN_MAC, [images / "passed.qcow2"], devices=HOSTDEV)
+    passed = Domain("passed", domain_type, PASSED_MAC, [images / "passed.qcow2"], devices=HOSTDEV)
+    busy = Domain("busy", domain_type, BUSY_MAC, [images / "busy.qcow2"])
     with host.connection() as libvirtd:
         pool = libvirtd.storagePoolDefineXML(
             f"<pool type='dir'><name>images</name><target><path>{images}</path></target></pool>"
@@ -67,6 +69,7 @@ def define(host: LibvirtHost, images: Path, domain_type: str) -> None:
         pool.create()
         libvirtd.defineXML(golden.xml())
         libvirtd.defineXML(passed.xml())
+        libvirtd.defineXML(busy.xml()).createWithFlags(1)  # paused
         libvirtd.networkLookupByName(LAN).update(
             3, 4, -1, f"<host mac='{PLUGGED_MAC}' ip='{LAN_NET}.77'/>", 3
         )
@@ -88,13 +91,15 @@ def test_a_discovered_vm_is_cloned_and_nothing_is_discovered_twice(
     found = yaml.safe_load(first)
     assert found["hosts"][0]["name"] == host.name
     assert [s["url"] for s in found["primaryStorage"]] == [str(images)]
-    (golden,) = found["vmInstances"]
+    busy, golden = found["vmInstances"]
+    assert (busy["name"], busy["state"]) == ("busy", "Running")
     assert (golden["name"], golden["state"]) == ("golden", "Stopped")
     assert [v["path"] for v in golden["volumes"]] == [
         str(images / name) for name in ("golden.qcow2", "data.raw")
     ]
     below = {"path": str(images / "base.qcow2"), "format": "qcow2"}
     assert [v.get("backing") for v in golden["volumes"]] == [[below], None]
+    assert [v.get("backing") for v in busy["volumes"]] == [[below]]
     assert golden["nics"][1]["ip"] == f"{LAN_NET}.77"
     file = tmp_path / "found.yaml"
     file.write_text(first)
