@@ -36,7 +36,41 @@ def apply_file(
     as_json: Annotated[bool, typer.Option("--json", help="Print the uuids as JSON.")] = False,
 ) -> None:
     """Make or update what the file declares; print the uuids."""
-    applied = _run(lambda commands, database, settings: commands.apply(database, settings, file))
+    _show(
+        _run(lambda commands, database, settings: commands.apply(database, settings, file)),
+        as_json=as_json,
+    )
+
+
+@inventory.command("discover")
+def discover(
+    host: Annotated[
+        str | None,
+        typer.Option("--host", help="This host's name in the inventory; default: its own."),
+    ] = None,
+    uri: Annotated[
+        str, typer.Option("--uri", help="This host's own libvirt, its system instance.")
+    ] = "qemu:///system",
+    at_once: Annotated[
+        bool, typer.Option("--apply", help="Apply the document instead of printing it.")
+    ] = False,
+) -> None:
+    """Print what this libvirt host has as a document for `apply`. The host is not changed."""
+
+    def work(commands: Any, database: Any, settings: Any) -> tuple[Any, Any]:
+        found = commands.discover(database, host, uri)
+        return found, commands.apply(database, settings, found) if at_once else None
+
+    found, applied = _run(work, "workers.ops.discover.commands")
+    if applied is None:
+        typer.echo(found.text, nl=False)
+        return
+    for note in found.notes:
+        typer.echo(f"note: {note}", err=True)
+    _show(applied, as_json=False)
+
+
+def _show(applied: Any, *, as_json: bool) -> None:
     for warning in applied.warnings:
         typer.echo(f"warning: {warning}", err=True)
     if as_json:
@@ -70,13 +104,15 @@ def remove(kind: Removable, name: str) -> None:
     typer.echo(f"{kind} '{name}' is removed")
 
 
-def _run(command: Callable[[Any, Any, Any], Any]) -> Any:
+def _run(
+    command: Callable[[Any, Any, Any], Any], module: str = "workers.ops.inventory.commands"
+) -> Any:
     """Call it with the commands of the worker's side, the database and the settings."""
     from app.endpoints import database_url
     from app.settings import Settings
     from app.store.session import Database
 
-    commands = importlib.import_module("workers.ops.inventory.commands")
+    commands = importlib.import_module(module)
     settings = Settings()
     database = Database(database_url(settings))
     try:

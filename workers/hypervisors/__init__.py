@@ -1,10 +1,15 @@
 """Hypervisors. `open_hypervisor` knows which driver serves which type."""
 
+from typing import TYPE_CHECKING
+
 from app.domain.errors import ToolMissing
 from app.domain.plan import HostRef, HypervisorType
 from app.settings import Settings
 from workers.hypervisors.base import Hypervisor
 from workers.hypervisors.simulator import SimulatorHypervisor
+
+if TYPE_CHECKING:
+    from workers.hypervisors.kvm.host_view import HostView
 
 
 def open_hypervisor(host: HostRef, settings: Settings) -> Hypervisor:
@@ -15,8 +20,21 @@ def open_hypervisor(host: HostRef, settings: Settings) -> Hypervisor:
         # libvirt's binding is built against the host's libvirt: only KVM hosts have it.
         from workers.hypervisors.kvm.driver import KvmHypervisor
     except ImportError as error:
-        raise ToolMissing(
-            f"host[name:{host.name}] is a KVM host, and libvirt's Python binding cannot be loaded "
-            f"({error}): install libvirt-dev, pkg-config and a C compiler, then vmclone[kvm]"
-        ) from error
+        raise _no_binding(f"host[name:{host.name}] is a KVM host", error) from error
     return KvmHypervisor(host)
+
+
+def look_at_host(uri: str) -> "HostView":
+    """All of this machine's libvirt host. Raises ToolMissing without libvirt's Python binding."""
+    try:
+        from workers.hypervisors.kvm.host_look import look_at_host as look
+    except ImportError as error:
+        raise _no_binding("this host is to be looked at", error) from error
+    return look(uri)
+
+
+def _no_binding(what: str, error: ImportError) -> ToolMissing:
+    return ToolMissing(
+        f"{what}, and libvirt's Python binding cannot be loaded ({error}): install libvirt-dev, "
+        "pkg-config and a C compiler, then vmclone[kvm]"
+    )

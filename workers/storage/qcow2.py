@@ -44,6 +44,7 @@ class Header:
     snapshots: int
     incompatible: int
     backing_name: str | None
+    backing_format: str | None  # as QEMU names it; None where the header does not say
     has_bitmaps: bool
 
     @property
@@ -155,6 +156,7 @@ def read_header(descriptor: int, path: str) -> Header:
         if backing_length > MAX_BACKING_NAME or backing_offset + backing_length > len(content):
             raise _invalid(path, "its backing file's name lies outside of its header")
         backing_name = os.fsdecode(content[backing_offset : backing_offset + backing_length])
+    extensions = _extensions(content, header_length)
     return Header(
         version=version,
         cluster_bits=cluster_bits,
@@ -167,7 +169,8 @@ def read_header(descriptor: int, path: str) -> Header:
         snapshots=snapshots,
         incompatible=incompatible,
         backing_name=backing_name,
-        has_bitmaps=_BITMAPS in _extensions(content, header_length),
+        backing_format=extensions.get(_BACKING_FORMAT, b"").decode(errors="replace") or None,
+        has_bitmaps=_BITMAPS in extensions,
     )
 
 
@@ -227,15 +230,17 @@ def _check_backing(name: str | None, path: str, declared: BackingFile | None) ->
         )
 
 
-def _extensions(content: bytes, offset: int) -> set[int]:
-    kinds: set[int] = set()
+def _extensions(content: bytes, offset: int) -> dict[int, bytes]:
+    """Their data by their kind."""
+    found: dict[int, bytes] = {}
     while offset + _EXTENSION.size <= len(content):
         kind, length = _EXTENSION.unpack_from(content, offset)
         if kind == _END_EXTENSION:
             break
-        kinds.add(kind)
-        offset += _EXTENSION.size + -(-length // 8) * 8
-    return kinds
+        offset += _EXTENSION.size
+        found[kind] = content[offset : offset + length]
+        offset += -(-length // 8) * 8
+    return found
 
 
 def _invalid(path: str, what: str) -> SourceVolumeInvalid:

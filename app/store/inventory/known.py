@@ -9,6 +9,7 @@ from sqlmodel import col
 from app.domain.addressing import AddressRange
 from app.store import models
 from app.store.inventory.values import Cluster, Host, Inventory, Network, Storage, Zone
+from app.store.sql import select_columns
 
 
 @dataclass(slots=True)
@@ -17,6 +18,22 @@ class Known:
 
     inventory: Inventory = field(default_factory=Inventory)
     vm_uuids: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptedVm:
+    """What a host cannot say of a VM, and what it said once."""
+
+    uuid: str
+    name: str
+    host_uuid: str | None  # where its volumes are
+    description: str | None
+    platform: str
+    guest_os_type: str | None
+    allocator_strategy: str | None
+    system_tags: tuple[str, ...]
+    user_tags: tuple[str, ...]
+    addresses: dict[str, int]  # by MAC
 
 
 def load(connection: Connection) -> Known:
@@ -116,3 +133,39 @@ def _adopted_vms(connection: Connection) -> dict[str, str]:
         )
     )
     return {row.name: row.uuid for row in rows}
+
+
+def adopted_vms(connection: Connection) -> list[AdoptedVm]:
+    vm, nic = col(models.VmInstance.uuid), col(models.VmNic.vm_instance_uuid)
+    adopted = col(models.VmInstance.origin) == models.Origin.ADOPTED
+    addresses: dict[str, dict[str, int]] = defaultdict(dict)
+    for row in connection.execute(
+        select_columns(models.VmNic.vm_instance_uuid, models.VmNic.mac, models.UsedIp.ip_in_long)
+        .join(models.UsedIp, col(models.UsedIp.vm_nic_uuid) == col(models.VmNic.uuid))
+        .join(models.VmInstance, vm == nic)
+        .where(adopted)
+    ):
+        addresses[row.vm_instance_uuid][row.mac] = row.ip_in_long
+    tags: dict[tuple[str, models.TagKind], list[str]] = defaultdict(list)
+    for row in connection.execute(
+        select_columns(models.Tag.resource_uuid, models.Tag.kind, models.Tag.tag)
+        .join(models.VmInstance, vm == col(models.Tag.resource_uuid))
+        .where(adopted)
+        .order_by(col(models.Tag.tag))
+    ):
+        tags[row.resource_uuid, row.kind].append(row.tag)
+    return [
+        AdoptedVm(
+            uuid=row.uuid,
+            name=row.name,
+            host_uuid=row.last_host_uuid,
+            description=row.description,
+            platform=row.platform,
+            guest_os_type=row.guest_os_type,
+            allocator_strategy=row.allocator_strategy,
+            system_tags=tuple(tags[row.uuid, models.TagKind.SYSTEM]),
+            user_tags=tuple(tags[row.uuid, models.TagKind.USER]),
+            addresses=addresses[row.uuid],
+        )
+        for row in connection.execute(select(models.VmInstance.__table__).where(adopted))  # type: ignore[attr-defined]
+    ]

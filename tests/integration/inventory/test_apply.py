@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from app.domain.addressing import to_number
 from app.domain.errors import InvalidArgument, ResourceNotFound
 from app.settings import Settings
 from app.store import capacity
 from app.store.accounts import ADMIN_UUID
 from app.store.capacity import Holding
+from app.store.inventory import known
 from app.store.inventory.values import Kind
 from app.store.models import ReservationKind, ResourceState
 from app.store.models import metadata as tables
@@ -340,3 +342,16 @@ def test_remove_takes_what_nothing_uses_and_leaves_nothing(
         commands.remove(database, kind, name)
     after = everything(database)
     assert after == before
+
+
+def test_what_is_known_of_adopted_vms(apply: Apply, database: Database) -> None:
+    nic = "nics: [{l3Network: l3, ip: 10.0.0.11, mac: 'fa:00:00:00:00:01'}]"
+    applied = apply(
+        ("nics: [{l3Network: l3}]", nic),
+        ("    cpuNum: 2\n", "    platform: Other\n    cpuNum: 2\n"),
+    )
+    uuids = {name: uuid for _, name, uuid in applied.entries}
+    (golden,) = database.run(known.adopted_vms)
+    assert (golden.uuid, golden.name, golden.host_uuid) == (uuids["golden"], "golden", uuids["h"])
+    assert (golden.platform, golden.system_tags, golden.user_tags) == ("Other", ("a::b",), ())
+    assert golden.addresses == {"fa:00:00:00:00:01": to_number("10.0.0.11")}

@@ -34,11 +34,15 @@ def apply(database: Database, settings: Settings, file: Path) -> Applied:
     Raises InvalidArgument with a line `file:line:column: text` for each thing that is wrong;
     then nothing was written.
     """
-    root = compose(file)
+    return apply_root(database, settings, compose(file), str(file))
+
+
+def apply_root(database: Database, settings: Settings, root: Node, name: str) -> Applied:
+    """The same of a composed document; `name` stands for the file in errors."""
 
     def work(connection: Connection) -> Applied:
         stop_grants(connection)
-        problems = Problems(str(file))
+        problems = Problems(name)
         shelves = open_shelves(known.load(connection), size_of)
         inventory = read(root, shelves, problems)
         problems.raise_if_any()

@@ -39,6 +39,10 @@ class Problems:
     def __bool__(self) -> bool:
         return bool(self._found)
 
+    def texts(self) -> list[str]:
+        """Without their places, from the top of the file."""
+        return [problem.text for problem in sorted(self._found)]
+
     def lines(self) -> list[str]:
         """`file:line:column: text`, from the top of the file."""
         return [f"{self._file}:{p.line}:{p.column}: {p.text}" for p in sorted(self._found)]
@@ -56,11 +60,18 @@ def compose(path: Path) -> Node:
     """The document's root. Raises InvalidArgument if the file cannot be read, is empty or is not
     one well-formed YAML document."""
     try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        text = path.read_text(encoding="utf-8")
     except OSError as exc:
         raise InvalidArgument(f"{path}: cannot be read: {exc.strerror}") from exc
     except UnicodeDecodeError as exc:
         raise InvalidArgument(f"{path}: is not UTF-8 text: {exc.reason}") from exc
+    return compose_text(text, str(path))
+
+
+def compose_text(text: str, path: str) -> Node:
+    """The same of a document that is called `path` in errors."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""

@@ -83,3 +83,15 @@ def test_help_imports_neither_tables_nor_celery() -> None:
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("uri", ["qemu:///session", "qemu+ssh://other/system"])
+def test_only_the_hosts_own_libvirt_is_discovered(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], uri: str
+) -> None:
+    pytest.importorskip("libvirt")
+    monkeypatch.setenv("VMCLONE_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    monkeypatch.setenv("VMCLONE_BROKER_URL", "redis://127.0.0.1:1/0")
+    status, errors = run_main(monkeypatch, capsys, "inventory", "discover", "--uri", uri)
+    assert status == 1
+    assert errors.startswith(f"vmclone: libvirtUri {uri} is not served")

@@ -1,0 +1,1 @@
+"""An existing libvirt host as an inventory document. Looks, and changes nothing there."""
