@@ -15,6 +15,7 @@ from app.domain.errors import (
     SourceNotCloneable,
     VmStartFailed,
 )
+from app.domain.guest import GuestReport
 from app.domain.plan import ClonePlan, HostRef, NicPlan, RunningDomain, SourceRef, SourceVolume
 from workers.hypervisors.base import (
     Domain,
@@ -23,7 +24,7 @@ from workers.hypervisors.base import (
     Prepared,
     SourceLook,
 )
-from workers.hypervisors.kvm import own_state
+from workers.hypervisors.kvm import guest_agent, own_state
 from workers.hypervisors.kvm.accelerator import domain_type
 from workers.hypervisors.kvm.clone_parts import DomainType, TpmState
 from workers.hypervisors.kvm.connection import SYSTEM_URI, Connection
@@ -176,6 +177,11 @@ class KvmHypervisor:
         with self._opened(f"looking at vm[uuid:{vm_uuid}]") as libvirtd:
             domain = _ours(libvirtd, vm_uuid)
             return None if domain is None else bool(domain.isActive())
+
+    def ask_guest(self, vm_uuid: str) -> GuestReport | None:
+        with self._opened(f"asking the guest of vm[uuid:{vm_uuid}]") as libvirtd:
+            domain = _ours(libvirtd, vm_uuid)
+            return None if domain is None else guest_agent.report(domain)
 
     def leftovers(self) -> list[str]:
         left = own_state.left()
