@@ -210,6 +210,15 @@ def test_clones_of_all_or_nothing_are_asked_once_they_stand(
     assert [identity(faked, plan) for plan in plans] == ["applied"] * 2
 
 
+def test_a_clone_that_may_still_be_taken_back_is_not_asked(
+    faked: Faked, watch: IdentityWatch
+) -> None:
+    clone(faked, "a")
+    with faked.engine.database.engine.begin() as connection:
+        connection.execute(text("UPDATE items SET state = 'Made'"))
+    assert look(faked, watch, after_s=2 * LIMIT_S) == 0
+
+
 def test_it_is_asked_ever_more_seldom_and_once_at_the_limit(
     faked: Faked, watch: IdentityWatch
 ) -> None:

@@ -32,6 +32,7 @@ from workers.hypervisors.kvm.default_source import default_source
 from workers.hypervisors.kvm.domain_xml import build
 from workers.hypervisors.kvm.element_walk import parse
 from workers.hypervisors.kvm.faults import is_gone, is_invalid_now
+from workers.hypervisors.kvm.guest_files import GuestFiles, read_files
 from workers.hypervisors.kvm.networks import Networks
 from workers.hypervisors.kvm.plan_parts import parts_of, rehearsed_parts
 from workers.hypervisors.kvm.source_disks import seed_of, targets_of
@@ -182,6 +183,15 @@ class KvmHypervisor:
         with self._opened(f"asking the guest of vm[uuid:{vm_uuid}]") as libvirtd:
             domain = _ours(libvirtd, vm_uuid)
             return None if domain is None else guest_agent.report(domain)
+
+    def read_guest(self, source: SourceRef) -> GuestFiles:
+        """What tells whether a running source is a good template. Raises AgentSilent,
+        QuestionRefused."""
+        with self._opened(f"asking the guest of {source.name}") as libvirtd:
+            domain = _source(libvirtd, source)
+            if domain is None:
+                raise guest_agent.AgentSilent("libvirt does not know its domain")
+            return read_files(domain)
 
     def leftovers(self) -> list[str]:
         left = own_state.left()
