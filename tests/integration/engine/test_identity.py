@@ -1,6 +1,7 @@
 """New clones' guests are asked who they are, after all work and beside it."""
 
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -11,13 +12,14 @@ from sqlalchemy import text
 
 from app.domain.errors import HostDisconnected
 from app.domain.guest import GuestReport
-from app.domain.plan import ClonePlan
+from app.domain.plan import ClonePlan, HypervisorType
 from app.settings import Settings
 from app.store import removals
 from app.store.codec import plan_from_json
 from app.store.models import JobKind
 from tests.factories import ADMIN
 from tests.integration.engine.conftest import Faked
+from tests.kvm.waiting import until
 from workers.identity_watch import IdentityWatch
 
 LIMIT_S = 300
@@ -239,6 +241,29 @@ def test_it_is_asked_ever_more_seldom_and_once_at_the_limit(
         pauses.append(next_in_s())
     assert 0 < pauses[0] < 2 < pauses[1] < 20 < pauses[2] <= 30
     assert 0 < pauses[3] < 15
+
+
+def test_a_look_waits_for_no_guest(faked: Faked, watch: IdentityWatch) -> None:
+    """It is taken by who beats for the hosts."""
+    (plan,) = clone(faked, "a")
+    faked.hypervisor.agents[plan.vm_uuid] = as_told(plan)
+    asked, may_answer = threading.Event(), threading.Event()
+
+    def hangs(call: str) -> None:
+        asked.set()
+        assert may_answer.wait(30)
+
+    faked.hypervisor.before = hangs
+    faked.engine.pass_time(3)
+    simulated = replace(plan.host, hypervisor_type=HypervisorType.SIMULATOR)
+    watch.look([simulated])
+    assert "identities" not in {thread.name for thread in threading.enumerate()}
+    watch.look([plan.host])
+    assert asked.wait(30)
+    watch.look([plan.host])
+    assert identity(faked, plan) is None
+    may_answer.set()
+    until(lambda: identity(faked, plan) == "applied", "it is recorded", within_s=30)
 
 
 def test_what_is_due_is_found_by_its_index(faked: Faked) -> None:
