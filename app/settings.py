@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     storage_keep_free: float = Field(default=0.05, ge=0, lt=1)  # the stop line
     host_slots: int = Field(default=64, ge=1)  # open items a host takes at once
     storage_full_copies: int = Field(default=16, ge=1)  # onto one storage at once
+    identity_limit_s: float = Field(default=300, ge=0)  # for a new guest to say who it is
+    identity_port: int = Field(default=22, ge=1, le=65535)  # asked where it has no agent
     worker_processes: int = Field(default=4, ge=1)
 
     simulator_step_s: float = Field(default=0, ge=0)  # latency of each simulated call

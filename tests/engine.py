@@ -146,7 +146,8 @@ class Engine:
         """As if everything stored had happened that much earlier: no test waits for a clock."""
         moments = {
             "items": (
-                "lease_until not_before published_at granted_at started_at finished_at recheck_at"
+                "lease_until not_before published_at granted_at started_at finished_at recheck_at "
+                "identity_due_at"
             ),
             "jobs": "created_at published_at deadline_at paused_at started_at finished_at",
             "base_sets": "lease_until not_before published_at created_at last_used_at",

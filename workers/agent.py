@@ -1,9 +1,9 @@
 """`vmclone worker`: keeps this machine's Celery workers running and says what they serve.
 
 Twice a second it beats for the hosts it serves, so that the scheduler grants to them, and sends
-the control queue its ticks; every few seconds it looks at their storages, and at times for
-locks that a killed process left. None of that is done by the Celery workers themselves: they may
-be busy with copies for hours.
+the control queue its ticks; every few seconds it looks at their storages and at new clones'
+guests, and at times for locks that a killed process left. None of that is done by the Celery
+workers themselves: they may be busy with copies for hours.
 """
 
 import hashlib
@@ -32,6 +32,7 @@ from app.supervisor import Child, Supervisor
 from workers import stale_locks
 from workers.hypervisors import open_hypervisor
 from workers.hypervisors.base import Hypervisor
+from workers.identity_watch import IdentityWatch
 from workers.storage import open_storage
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ class Agent:
         self._changed_at_s = time.monotonic()
         self._storages = StorageWatch(settings, self._database)
         self._hypervisors = HypervisorWatch(settings, self._database)
+        self._identities = IdentityWatch(settings, self._database)
 
     def run(self) -> int:
         children = []
@@ -127,6 +129,7 @@ class Agent:
         self._consume_from(served | (away & self._served))
         self._storages.look(sorted(served))
         self._hypervisors.look([h.ref for h in mine])
+        self._identities.look([h.ref for h in mine if h.uuid in served])
 
     def _remove_stale_locks(self) -> None:
         now_s = time.monotonic()

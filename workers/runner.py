@@ -118,6 +118,7 @@ class ItemRun:
             vm_state=VmState.RUNNING if starts else VmState.STOPPED,
             method=str(root["method"]) if root else CloneMethod.AUTO,
             volumes=orjson.dumps(volumes).decode(),
+            asks_guest=starts and plan.identity is not None,
         )
 
     def _failed(self, step: StepName, error: Exception) -> bool | None:

@@ -2,7 +2,8 @@
 
 import importlib
 import json
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +16,12 @@ def doctor(
     repair: Annotated[
         bool, typer.Option("--repair", help="With --orphans: remove what is ours and nobody's.")
     ] = False,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VM", help="Is this VM, by name or uuid, fit to be cloned? On its host."
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Check this installation. Exit status 0: in order; 1: not; 2: not all could be looked at."""
@@ -24,14 +31,22 @@ def doctor(
 
     if repair and not orphans:
         raise typer.BadParameter("--repair goes with --orphans")
+    if source and orphans:
+        raise typer.BadParameter("--source and --orphans are two questions")
     settings = Settings()
     database = Database(database_url(settings))
     machine_id = importlib.import_module("workers.agent").machine_id()
     try:
         if orphans:
             status = _orphans(database, settings, machine_id, repair=repair, as_json=as_json)
+        elif source:
+            module = importlib.import_module("workers.ops.doctor.source")
+            status = _show(
+                module.check_source(database, settings, machine_id, source), as_json=as_json
+            )
         else:
-            status = _checks(database, settings, machine_id, as_json=as_json)
+            module = importlib.import_module("workers.ops.doctor.checks")
+            status = _show(module.check_all(database, settings, machine_id), as_json=as_json)
     finally:
         database.close()
     raise typer.Exit(status)
@@ -53,11 +68,11 @@ def _orphans(
     return status
 
 
-def _checks(database: object, settings: object, machine_id: str, *, as_json: bool) -> int:
-    checks = importlib.import_module("workers.ops.doctor.checks")
+def _show(checks: Iterable[Any], *, as_json: bool) -> int:
+    """As they come; each is one of `workers.ops.doctor.findings`. Answers the exit status."""
     held = True
     shown = []
-    for check in checks.check_all(database, settings, machine_id):
+    for check in checks:
         held = held and check.held
         shown.append({"what": check.what, "held": check.held, "text": check.text})
         if not as_json:

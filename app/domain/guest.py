@@ -8,7 +8,9 @@ import base64
 import binascii
 import hashlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from app.domain.errors import InvalidArgument, NotImplementedHere
 
@@ -74,6 +76,33 @@ class GuestIdentity:
     ssh_keys: tuple[str, ...] = ()
     user_data: str | None = None  # base64
     root_password_hash: str | None = None
+
+
+class Identity(StrEnum):
+    """Whether a clone's guest became who its seed says."""
+
+    APPLIED = "applied"
+    IGNORED = "ignored"  # its agent answers, and says otherwise
+    UNKNOWN = "unknown"  # nothing answered within the limit
+
+
+@dataclass(frozen=True, slots=True)
+class GuestReport:
+    """What a guest's agent says of the guest; None for what it is not allowed to tell."""
+
+    hostname: str | None
+    addresses: frozenset[str] | None
+
+
+def is_as_told(identity: GuestIdentity, addresses: Iterable[str], said: GuestReport) -> bool | None:
+    """Whether a guest has its seed's hostname and `addresses`; None where it tells neither. Names
+    are compared as hosts are: without domain and case."""
+    told = []
+    if said.hostname is not None:
+        told.append(said.hostname.partition(".")[0].lower() == identity.hostname.lower())
+    if said.addresses is not None:
+        told.append(said.addresses.issuperset(addresses))
+    return all(told) if told else None
 
 
 def hostname_of(vm_name: str, platform: str = "Linux") -> str:

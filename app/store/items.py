@@ -100,7 +100,9 @@ _LAST_STEP = """
 WITH item AS (
     UPDATE items SET state = '{state}', owner = NULL, lease_until = NULL,
         finished_at = {finished_at}, method = %(method)s,
-        bytes_done = %(bytes_done)s, bytes_total = %(bytes_done)s
+        bytes_done = %(bytes_done)s, bytes_total = %(bytes_done)s,
+        identity_due_at = CASE WHEN %(asks_guest)s
+            THEN clock_timestamp() + interval '2 seconds' END
     WHERE uuid = %(item_uuid)s AND fence = %(fence)s AND state = 'Running'
     RETURNING uuid, job_uuid, vm_uuid
 ), step AS (
@@ -156,17 +158,20 @@ def succeed(
     vm_state: VmState,
     method: str,
     volumes: str,
+    asks_guest: bool = False,
 ) -> bool:
     """The last step is done and the clone stands, or is made where its job is all or nothing;
     True for the last item of its job.
 
-    `volumes` is a JSON list of {uuid, format, method, actual_size}.
+    `asks_guest`: its guest is asked later who it is (`store.identities`). `volumes` is a JSON list
+    of {uuid, format, method, actual_size}.
     """
     check_move(ItemState.RUNNING, ItemState.MADE if claim.all_or_nothing else ItemState.SUCCEEDED)
     parameters = record.parameters(claim) | {
         "vm_state": vm_state,
         "method": method,
         "volumes": volumes,
+        "asks_guest": asks_guest,
         "volume_uuids": [volume.uuid for volume in claim.plan.volumes],
     }
     statement = _MAKE if claim.all_or_nothing else _SUCCEED

@@ -101,6 +101,32 @@ def load(connection: Connection, vm_uuid: str) -> SourceVm | None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class FoundVm:
+    uuid: str
+    platform: str
+    hypervisor_type: HypervisorType
+    host_uuid: str | None
+    host_name: str | None
+
+
+def find(connection: Connection, named: str) -> list[FoundVm]:
+    """The VMs of that uuid or name that are not destroyed."""
+    rows = connection.execute(
+        text(
+            "SELECT v.uuid, v.platform, v.hypervisor_type::text AS type, h.uuid AS host_uuid, "
+            "h.name FROM vm_instances v LEFT JOIN hosts h "
+            "ON h.uuid = COALESCE(v.host_uuid, v.last_host_uuid) "
+            "WHERE (v.uuid = :named OR v.name = :named) AND v.destroyed_at IS NULL ORDER BY v.uuid"
+        ),
+        {"named": named},
+    ).all()
+    return [
+        FoundVm(row.uuid, row.platform, HypervisorType(row.type), row.host_uuid, row.name)
+        for row in rows
+    ]
+
+
 def ref(connection: Connection, vm_uuid: str) -> SourceRef:
     """As a hypervisor looks for it."""
     row = connection.execute(

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from app.domain.errors import VmStartFailed
+from app.domain.guest import GuestReport
 from app.domain.plan import ClonePlan, NicPlan, SourceRef, SourceVolume
 from workers.hypervisors.base import Domain, DomainTemplate, Prepared, SourceLook
 
@@ -16,6 +17,7 @@ class FakeHypervisor:
     nics: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     before: Callable[[str], None] = lambda _: None
+    agents: dict[str, GuestReport] = field(default_factory=dict)  # by VM, those that answer
     notes: tuple[str, ...] = ()  # what clones will lack
     needs: tuple[str, ...] = ()  # what their host has to run
 
@@ -71,6 +73,10 @@ class FakeHypervisor:
 
     def is_running(self, vm_uuid: str) -> bool | None:
         return self.domains.get(vm_uuid)
+
+    def ask_guest(self, vm_uuid: str) -> GuestReport | None:
+        self._called("ask_guest")
+        return self.agents.get(vm_uuid)
 
     def leftovers(self) -> list[str]:
         return []

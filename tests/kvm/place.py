@@ -94,7 +94,12 @@ def place(folder: Path, storages: Sequence[str] = ("ps",)) -> Iterator[Place]:
     """Storages of these names lie in folders of theirs, which may be there already."""
     with (
         libvirt_host(folder / "host", "host-a") as host,
-        running_stack(folder / "home", host.machine, VMCLONE_LEASE_S="3") as stack,
+        running_stack(
+            folder / "home",
+            host.machine,
+            VMCLONE_LEASE_S="3",
+            VMCLONE_IDENTITY_PORT="80",  # the tiny guest's
+        ) as stack,
     ):
         host.add_network(LAN, bridge=LAN_BRIDGE, net=LAN_NET)
         made = Place(folder, host, stack)

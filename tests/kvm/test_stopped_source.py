@@ -17,6 +17,7 @@ from tests.e2e.audit import assert_nothing_left_over
 from tests.guest.build import ROOT_MARKER, build_data
 from tests.kvm.domains import TPM, UEFI, UEFI_MEMORY_MIB, Domain
 from tests.kvm.place import LAN, LAN_NET, NO_BRIDGE, Place, place
+from tests.kvm.waiting import until
 from tests.requirements import require
 from tests.xfs import mounted_xfs
 from workers.storage import qcow2
@@ -79,6 +80,20 @@ def test_each_clone_comes_up_as_itself(here: Place, mode: str) -> None:
     assert len({guest["machine_id"] for guest in guests}) == 2
     items = here.stack.ask(lambda client: client.items(job))
     assert {item["method"] for item in items} == {mode}
+
+
+def test_a_guest_that_answers_at_its_address_is_who_it_was_told(here: Place) -> None:
+    jobs = [here.clone("golden", "asked"), here.clone("golden", "off", strategy="CreateStopped")]
+    for job in jobs:
+        here.made(job)
+
+    def identities() -> list[str | None]:
+        items = [here.stack.ask(lambda client, job=job: client.items(job)) for job in jobs]  # type: ignore[misc]
+        return [item["identity"] for (item,) in items]
+
+    until(lambda: identities()[0], "the guest was asked", within_s=90, every_s=0.5)
+    assert identities() == ["applied", None]
+    here.remove(*jobs)
 
 
 def test_nics_are_on_bridges_and_libvirts_networks_plugged_in_or_not(here: Place) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from app.domain.guest import GuestReport
 from app.domain.plan import ClonePlan, NicPlan, RunningDomain, SourceRef, SourceVolume
 
 
@@ -110,6 +111,11 @@ class Hypervisor(Protocol):
 
     def is_running(self, vm_uuid: str) -> bool | None:
         """None where the hypervisor does not know the VM."""
+
+    def ask_guest(self, vm_uuid: str) -> GuestReport | None:
+        """What the agent in a running guest says, within seconds; None where none answers.
+
+        Raises HostDisconnected."""
 
     def leftovers(self) -> list[str]:
         """uuids of VMs that the hypervisor keeps some state of and has no domain for, whoever made

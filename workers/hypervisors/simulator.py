@@ -71,6 +71,9 @@ class SimulatorHypervisor:
     def is_running(self, vm_uuid: str) -> bool | None:
         return vm_uuid in self._running if vm_uuid in self._defined else None
 
+    def ask_guest(self, vm_uuid: str) -> None:
+        """There is no guest."""
+
     def leftovers(self) -> list[str]:
         return []
 

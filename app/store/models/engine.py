@@ -54,6 +54,12 @@ class Item(SQLModel, table=True):
         ),
         Index("items_recheck", "recheck_at", postgresql_where=text("recheck_at IS NOT NULL")),
         Index("items_open", "state", "job_uuid", postgresql_where=text(OPEN_ITEM)),
+        Index(
+            "items_identity_due",
+            "host_uuid",
+            "identity_due_at",
+            postgresql_where=text("identity_due_at IS NOT NULL AND state = 'Succeeded'"),
+        ),
         # The plan lies out of line, so that the many small moves do not write it again.
         {"postgresql_with": {"fillfactor": "70", "toast_tuple_target": "256"}},
     )
@@ -91,7 +97,8 @@ class Item(SQLModel, table=True):
     method: CloneMethod | None = enum_of(CloneMethod, "clone_method", nullable=True)
     bytes_done: int = bytes_count()
     bytes_total: int | None = bytes_count(default=None, nullable=True)
-    identity: str | None = None
+    identity: str | None = None  # app.domain.guest's Identity
+    identity_due_at: Moment = moment()  # its guest is asked next
     cancel_requested_at: Moment = moment()
     ends_as: ItemState | None = enum_of(ItemState, "item_state", nullable=True)  # after rollback
     error: dict[str, Any] | None = json_value()

@@ -20,11 +20,16 @@ def domain_type() -> str:
     return KVM if boots_with_kvm() else TCG
 
 
+def find_emulator() -> str | None:
+    """QEMU for this machine's architecture; Red Hat's lies in no folder for people's programs."""
+    names = (f"qemu-system-{platform.machine()}", "qemu-kvm", "/usr/libexec/qemu-kvm")
+    return next((found for name in names if (found := shutil.which(name))), None)
+
+
 def boots_with_kvm() -> bool:
     """True where a guest of this machine's architecture gets as far as its boot sector under KVM
     with the host's CPU, in seconds: software that stands for KVM aborts there, or takes longer."""
-    machine = platform.machine()
-    emulator = shutil.which(f"qemu-system-{machine}") or shutil.which("qemu-kvm")
+    machine, emulator = platform.machine(), find_emulator()
     if emulator is None or not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return False
     if machine != "x86_64":

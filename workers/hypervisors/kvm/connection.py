@@ -30,6 +30,7 @@ class Connection:
             )
         self._uri = uri
         self._connection: libvirt.virConnect | None = None
+        self._opening = threading.Lock()
 
     @contextmanager
     def opened(
@@ -37,10 +38,10 @@ class Connection:
     ) -> Iterator[libvirt.virConnect]:
         """Raises HostDisconnected, DomainBusy, and `otherwise` for what libvirt refuses."""
         with meaning(doing, otherwise):
-            if self._connection is None:
-                self._connection = _open(self._uri)
+            with self._opening:
+                connection = self._connection = self._connection or _open(self._uri)
             try:
-                yield self._connection
+                yield connection
             except libvirt.libvirtError as error:
                 if is_disconnected(error):
                     self.close()

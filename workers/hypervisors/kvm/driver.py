@@ -15,6 +15,7 @@ from app.domain.errors import (
     SourceNotCloneable,
     VmStartFailed,
 )
+from app.domain.guest import GuestReport
 from app.domain.plan import ClonePlan, HostRef, NicPlan, RunningDomain, SourceRef, SourceVolume
 from workers.hypervisors.base import (
     Domain,
@@ -23,7 +24,7 @@ from workers.hypervisors.base import (
     Prepared,
     SourceLook,
 )
-from workers.hypervisors.kvm import own_state
+from workers.hypervisors.kvm import guest_agent, own_state
 from workers.hypervisors.kvm.accelerator import domain_type
 from workers.hypervisors.kvm.capabilities import needs_of, runs_of
 from workers.hypervisors.kvm.clone_parts import DomainType, TpmState
@@ -32,6 +33,7 @@ from workers.hypervisors.kvm.default_source import default_source
 from workers.hypervisors.kvm.domain_xml import build
 from workers.hypervisors.kvm.element_walk import parse
 from workers.hypervisors.kvm.faults import is_gone, is_invalid_now
+from workers.hypervisors.kvm.guest_files import GuestFiles, read_files
 from workers.hypervisors.kvm.networks import Networks
 from workers.hypervisors.kvm.plan_parts import parts_of, rehearsed_parts
 from workers.hypervisors.kvm.source_disks import seed_of, targets_of
@@ -180,6 +182,20 @@ class KvmHypervisor:
         with self._opened(f"looking at vm[uuid:{vm_uuid}]") as libvirtd:
             domain = _ours(libvirtd, vm_uuid)
             return None if domain is None else bool(domain.isActive())
+
+    def ask_guest(self, vm_uuid: str) -> GuestReport | None:
+        with self._opened(f"asking the guest of vm[uuid:{vm_uuid}]") as libvirtd:
+            domain = _ours(libvirtd, vm_uuid)
+            return None if domain is None else guest_agent.report(domain)
+
+    def read_guest(self, source: SourceRef) -> GuestFiles:
+        """What tells whether a running source is a good template. Raises AgentSilent,
+        QuestionRefused."""
+        with self._opened(f"asking the guest of {source.name}") as libvirtd:
+            domain = _source(libvirtd, source)
+            if domain is None:
+                raise guest_agent.AgentSilent("libvirt does not know its domain")
+            return read_files(domain)
 
     def leftovers(self) -> list[str]:
         left = own_state.left()

@@ -1,5 +1,7 @@
 """A guest of a moment, which shows whether this host can run one with a given image."""
 
+import os
+from dataclasses import dataclass
 from uuid import uuid4
 
 import libvirt
@@ -9,22 +11,42 @@ from app.domain.errors import CloneError
 from app.domain.plan import HostRef
 from workers.hypervisors.kvm.accelerator import domain_type
 from workers.hypervisors.kvm.connection import SYSTEM_URI, Connection
+from workers.storage.image_lock import is_open_for_writing
 
 
-def starts_with(image: str, host: HostRef) -> str | None:
-    """None where a paused guest starts with the raw image as its disk; else what libvirt says. It
-    is never defined, runs nothing, and goes with the connection at the latest."""
+@dataclass(frozen=True, slots=True)
+class Probed:
+    fault: str | None = None  # why no guest starts with the image
+    locked: bool = False  # while it has the image open, others can see that
+
+
+def start_with(image: str, host: HostRef) -> Probed:
+    """What a paused guest shows that has the raw image as its disk. It is never defined, runs
+    nothing, and goes with the connection at the latest."""
     connection = Connection(host.libvirt_uri or SYSTEM_URI)
     flags = libvirt.VIR_DOMAIN_START_PAUSED | libvirt.VIR_DOMAIN_START_AUTODESTROY
     try:
         with connection.opened(f"starting a probe with {image}") as libvirtd:
             domain = libvirtd.createXML(_xml(image, domain_type()), flags)
+            locked = _is_locked(image)
             domain.destroy()
     except CloneError as error:
-        return error.details
+        return Probed(fault=error.details)
     finally:
         connection.close()
-    return None
+    return Probed(locked=locked)
+
+
+def _is_locked(image: str) -> bool:
+    """False also where the file system knows no such locks."""
+    try:
+        descriptor = os.open(image, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return is_open_for_writing(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return False
 
 
 def _xml(image: str, kind: str) -> str:

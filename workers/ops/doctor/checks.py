@@ -19,6 +19,8 @@ from workers.ops.doctor.findings import Check
 from workers.ops.doctor.kvm import HostNetwork, check_host
 from workers.storage import open_storage
 
+_NO_REFLINKS = "clones are linked or full; XFS and btrfs have them"
+
 
 def check_all(database: Database, settings: Settings, machine_id: str) -> Iterator[Check]:
     """In the order in which one needs the other; the rest is left out once the database fails."""
@@ -94,7 +96,7 @@ def _on_this_machine(database: Database, settings: Settings, machine_id: str) ->
             continue
         share = facts.free_bytes / facts.total_bytes if facts.total_bytes else 0
         enough = share > settings.storage_keep_free
-        copies = "reflinks" if facts.reflink else "no reflinks: clones are linked or full"
+        copies = "reflinks" if facts.reflink else f"no reflinks, {_NO_REFLINKS}"
         text_ = f"{facts.free_bytes >> 30} GiB free ({share:.0%}), {copies}"
         if not enough:
             text_ += f"; below the stop line of {settings.storage_keep_free:.0%}: free some space"

@@ -49,7 +49,7 @@ def check_host(
     for network in networks:
         yield _network(what, network, host)
     for storage in storages:
-        yield _permissions(what, storage, host, settings)
+        yield from _images(what, storage, host, settings)
 
 
 def _tool(what: str) -> Check:
@@ -59,14 +59,28 @@ def _tool(what: str) -> Check:
 
 
 def _accelerator(what: str) -> Check:
-    from workers.hypervisors.kvm.accelerator import KVM, domain_type
+    from workers.hypervisors.kvm.accelerator import KVM, domain_type, find_emulator
 
+    name = f"{what}, KVM"
+    emulator = find_emulator()
+    if emulator is None:
+        return Check(
+            name, False, "there is no QEMU for this machine: install qemu-system or qemu-kvm"
+        )
     if domain_type() == KVM:
-        return Check(f"{what}, KVM", True, "boots")
-    there = os.path.exists("/dev/kvm")
-    text = "/dev/kvm is there and boots nothing" if there else "there is no /dev/kvm"
-    text += ": guests are emulated, many times slower; turn virtualisation on in the firmware, or "
-    return Check(f"{what}, KVM", False, f"{text}nested virtualisation for this host")
+        return Check(name, True, f"{emulator} boots")
+    if not os.path.exists("/dev/kvm"):
+        text = "there is no /dev/kvm"
+    elif not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        text = "/dev/kvm may not be opened: run this as the worker's user, root"
+    else:
+        text = f"/dev/kvm is there, and {emulator} boots nothing by it"
+    return Check(
+        name,
+        False,
+        f"{text}; guests are emulated, many times slower. Turn virtualisation on in the firmware, "
+        "load kvm_intel or kvm_amd, or give this host nested virtualisation",
+    )
 
 
 def _network(what: str, network: HostNetwork, host: HostRef) -> Check:
@@ -78,9 +92,9 @@ def _network(what: str, network: HostNetwork, host: HostRef) -> Check:
     return Check(name, fault is None, fault or f"{there} is there")
 
 
-def _permissions(what: str, storage: StorageRef, host: HostRef, settings: Settings) -> Check:
-    """A probe of libvirt's own: QEMU runs as another user, and confined, on most systems."""
-    from workers.hypervisors.kvm.probe import starts_with
+def _images(what: str, storage: StorageRef, host: HostRef, settings: Settings) -> Iterator[Check]:
+    """By a probe of libvirt's own: QEMU runs as another user, and confined, on most systems."""
+    from workers.hypervisors.kvm.probe import start_with
 
     name = f"{what}, images in {storage.url}"
     driver = open_storage(storage, settings)
@@ -88,12 +102,26 @@ def _permissions(what: str, storage: StorageRef, host: HostRef, settings: Settin
     try:
         driver.put(path, bytes(1 << 20), part_of=uuid4().hex)
         try:
-            fault = starts_with(path, host)
+            probed = start_with(path, host)
         finally:
             driver.drop(path)
     except CloneError as error:
-        return Check(name, False, error.details)
-    text = "a guest can use them" if fault is None else f"{fault}; give QEMU's user, AppArmor or "
-    if fault is not None:
-        text += "SELinux access to the folder and to each one above it"
-    return Check(name, fault is None, text)
+        yield Check(name, False, error.details)
+        return
+    if probed.fault is not None:
+        todo = "give QEMU's user, AppArmor or SELinux access to the folder and to each one above it"
+        yield Check(name, False, f"{probed.fault}; {todo}")
+        return
+    yield Check(name, True, "a guest can use them")
+    yield _locks(f"{what}, image locks in {storage.url}", held=probed.locked)
+
+
+def _locks(name: str, *, held: bool) -> Check:
+    text = "a guest's are seen"
+    if not held:
+        text = (
+            "a guest has an image open, and nobody can see it: a source that is written to at "
+            "the same time would be copied all the same. Mount the file system with locks (NFS "
+            "without nolock or local_lock, its lock service running), and leave QEMU's own on"
+        )
+    return Check(name, held, text)

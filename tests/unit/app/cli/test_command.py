@@ -35,6 +35,8 @@ def test_version() -> None:
         ["inventory", "set", "host", "h", "state=Off"],
         ["inventory", "set", "host", "h", "status=Enabled"],
         ["worker", "--processes", "0"],
+        ["doctor", "--repair"],
+        ["doctor", "--source", "golden", "--orphans"],
     ],
     ids=" ".join,
 )
