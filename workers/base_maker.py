@@ -5,6 +5,7 @@ looks exactly as it did when a Ready set was made, that set serves again.
 """
 
 import logging
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -46,14 +47,14 @@ def prepare_base(base_set_uuid: str, worker: WorkerContext) -> None:
         beat=lambda claim, _: bases.beat(worker.beats, claim, lease_s=worker.settings.lease_s),
         hand_back=lambda claim: bases.hand_back(worker.database, claim),
     )
-    host_uuid = None
+    host_uuid, began_s = None, time.monotonic()
     with held as mine:
         if mine is not None:
             host_uuid = mine.claim.host_uuid
             _make_or_fail(mine.claim, mine.lease, worker)
     if host_uuid is not None:
         _pass_on(host_uuid, worker)
-    worker.wake_scheduler()
+    worker.wake_scheduler(after_s=time.monotonic() - began_s)
 
 
 def _pass_on(host_uuid: str, worker: WorkerContext) -> None:
