@@ -1,5 +1,6 @@
 """`vmclone demo --hypervisor kvm` as it is typed, on a host with a libvirtd of its own."""
 
+import json
 import os
 import shutil
 import signal
@@ -116,9 +117,24 @@ def test_what_a_killed_demo_left_goes_with_the_next_one(
         clones = on_the_host(host)["domains"] - before["domains"]
         assert len(clones) == 5
         assert not clones & orphans
+        assert faults_by_the_doctor(host, home) <= {"host demo-host, KVM"}
         os.kill(pid_of(host, served), signal.SIGINT)
         assert served.wait(timeout=60) == 0
     assert image.read_bytes() == content
+
+
+def faults_by_the_doctor(host: LibvirtHost, home: Path) -> set[str]:
+    """Of the installation that the demo serves; nobody can accelerate its guests here."""
+    done = subprocess.run(
+        host.command(*VMCLONE, "doctor", "--json"),
+        env=environment(home / "kvm-demo/home"),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout, done.stderr
+    return {check["what"] for check in json.loads(done.stdout) if not check["held"]}
 
 
 @contextmanager

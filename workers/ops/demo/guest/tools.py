@@ -62,5 +62,6 @@ def run(*command: str | Path, said: str | None = None, folder: Path | None = Non
     except subprocess.TimeoutExpired as error:
         raise OperationFailed(f"{' '.join(words)}: no end after {_LIMIT_S} s") from error
     if done.returncode != 0:
-        raise OperationFailed(f"{' '.join(words)}: {(done.stderr or done.stdout).strip()[-300:]}")
+        said_so = " ".join((done.stderr or done.stdout).split())[-300:]
+        raise OperationFailed(f"{' '.join(words)}: {said_so}")
     return done.stdout

@@ -17,6 +17,7 @@ from pathlib import Path
 from app.domain.errors import OperationFailed
 from app.endpoints import ConfigurationError
 from workers.hypervisors.kvm import own_bridge
+from workers.ops.demo.kvm.earlier import remove_tree, wait_for_workers
 
 # Where QEMU's user, AppArmor and SELinux let guests' images be, other than VMCLONE_HOME.
 FOLDER = Path("/var/lib/libvirt/images/vmclone-demo")
@@ -45,6 +46,7 @@ def demo_place(uri: str, home: Path) -> Iterator[Place]:
     from workers.hypervisors.kvm import demo_host
 
     with _held():
+        wait_for_workers(home)
         _remove_all(uri, home)
         try:
             host = demo_host.look(uri)
@@ -68,8 +70,7 @@ def _remove_all(uri: str, home: Path) -> None:
             shutil.rmtree(entry)
         else:
             entry.unlink()
-    if home.exists():
-        shutil.rmtree(home)
+    remove_tree(home)
 
 
 @contextmanager
