@@ -85,7 +85,7 @@ async def _demo(settings: Settings, console: Console) -> bool:
         )
         demo_report.show_source(console, source.files)
         before = content.checksum(source.files)
-        run = await clone_all(client, console, source.vm_uuid)
+        run = await clone_all(client, console, source.vm_uuid, timeout_s=JOB_TIMEOUT_S)
 
     made = [item["vmUuid"] for item in run.items if item["state"] == "Succeeded"]
     differences = await asyncio.to_thread(content.differences, settings, source.vm_uuid, made)
@@ -101,11 +101,11 @@ async def _demo(settings: Settings, console: Console) -> bool:
     return all(check.broken is None for check in checks)
 
 
-async def clone_all(client: Client, console: Console, vm_uuid: str) -> Run:
+async def clone_all(client: Client, console: Console, vm_uuid: str, *, timeout_s: float) -> Run:
     """Raises ApiError."""
     began_s = time.monotonic()
     job_uuid = await client.clone(vm_uuid, {"names": NAMES, "full": True})
-    await follow(client, job_uuid, console, timeout_s=JOB_TIMEOUT_S)
+    await follow(client, job_uuid, console, timeout_s=timeout_s)
     took_s = time.monotonic() - began_s
     return Run(job_uuid, await client.items(job_uuid), await client.result(job_uuid), took_s)
 

@@ -70,8 +70,8 @@ def _run_simulated(settings: "Settings", console: "Console", *, once: bool) -> i
     from app.cli.demo import run_demo
     from app.embedded.stack import run_stack
 
-    alongside = _served_after(lambda: run_demo(settings, console), console, once=once)
-    return run_stack(settings, migrate=migrate_to_head, alongside=alongside)
+    show = _Show(lambda: run_demo(settings, console), console, once=once)
+    return run_stack(settings, migrate=migrate_to_head, alongside=show) or show.status
 
 
 def _run_on_kvm(
@@ -96,17 +96,15 @@ def _run_on_kvm(
     stack = Settings(home=folder / "home")
     place_side = importlib.import_module("workers.ops.demo.kvm.place")
     with place_side.demo_place(uri, stack.home) as place:
-        alongside = _served_after(
-            lambda: run_kvm_demo(stack, console, place, guest, log), console, once=once
-        )
+        show = _Show(lambda: run_kvm_demo(stack, console, place, guest, log), console, once=once)
         status = run_stack(
             stack,
             migrate=migrate_to_head,
-            alongside=alongside,
+            alongside=show,
             environment={"VMCLONE_HOME": str(stack.home), "VMCLONE_IDENTITY_PORT": _GUESTS_PORT},
         )
         console.print("taking the clones, their disks and the bridge away")
-    return status
+    return status or show.status
 
 
 def _guest_image(console: "Console", folder: Path, image: Path | None) -> Any:
@@ -117,16 +115,23 @@ def _guest_image(console: "Console", folder: Path, image: Path | None) -> Any:
     return images.built(folder)
 
 
-def _served_after(
-    demo: Callable[[], bool], console: "Console", *, once: bool
-) -> Callable[[], int | None]:
-    """What `run_stack` runs: the demo, then an exit status, or none to go on serving."""
+class _Show:
+    """What runs beside the stack: the demo, which is then served or is its end."""
 
-    def alongside() -> int | None:
-        held = demo()
-        if once or not held:
-            return 0 if held else 1
-        console.print("serving until Ctrl-C")
+    def __init__(self, demo: Callable[[], bool], console: "Console", *, once: bool) -> None:
+        self._demo = demo
+        self._console = console
+        self._once = once
+        self._held = False
+
+    @property
+    def status(self) -> int:
+        """0 where it came to its end and every check held."""
+        return 0 if self._held else 1
+
+    def __call__(self) -> int | None:
+        self._held = self._demo()
+        if self._once or not self._held:
+            return self.status
+        self._console.print("serving until Ctrl-C")
         return None
-
-    return alongside

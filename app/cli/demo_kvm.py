@@ -12,6 +12,7 @@ from app.cli.client import Client, find_server
 from app.cli.demo import READY_TIMEOUT_S, Clone, clone_all, run_shown
 from app.settings import Settings
 
+JOB_TIMEOUT_S = 600.0  # some libvirtds need many seconds for each start
 BOOT_TIMEOUT_S = 180.0  # without hardware virtualisation a cloud image takes minutes
 
 
@@ -35,7 +36,7 @@ async def _demo(settings: Settings, console: Console, place: Any, image: Any, lo
         found = await asyncio.to_thread(source_side.check, settings, place, source)
         demo_report.show_findings(console, found)
         before = content.checksum((source.file,))
-        run = await clone_all(client, console, source.vm_uuid)
+        run = await clone_all(client, console, source.vm_uuid, timeout_s=JOB_TIMEOUT_S)
 
     clones = [
         Clone(item["name"], item, result.get("inventory"))

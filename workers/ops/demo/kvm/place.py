@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from pathlib import Path
 
-from app.domain.errors import OperationFailed
+from app.domain.errors import CloneError, OperationFailed
 from app.endpoints import ConfigurationError
 from workers.hypervisors.kvm import own_bridge
 from workers.ops.demo.kvm.earlier import remove_tree, wait_for_workers
@@ -54,7 +54,18 @@ def demo_place(uri: str, home: Path) -> Iterator[Place]:
             own_bridge.make(BRIDGE, subnet)
             yield Place(uri, FOLDER / "ps", BRIDGE, subnet, host.cpu_num, host.memory_bytes)
         finally:
-            _remove_all(uri, home)
+            _remove_at_last(uri, home)
+
+
+def _remove_at_last(uri: str, home: Path) -> None:
+    try:
+        _remove_all(uri, home)
+    except CloneError as error:
+        raise OperationFailed(
+            f"not all that the demo made could be taken away: {error.details} The next demo "
+            "begins with what is left: run it again once that is mended",
+            cause=error,
+        ) from error
 
 
 def _remove_all(uri: str, home: Path) -> None:
