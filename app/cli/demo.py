@@ -57,6 +57,7 @@ def run_demo(settings: Settings, console: Console) -> bool:
 
 
 def run_shown(console: Console, demo: Coroutine[Any, Any, bool]) -> bool:
+    """What it answers; False, and shown, where it raises."""
     try:
         return asyncio.run(demo)
     except (ApiError, CloneError) as exc:
@@ -147,5 +148,5 @@ def failures(clones: Sequence[Clone]) -> str | None:
 
 
 def repeated(values: Iterable[str]) -> str | None:
-    repeated = [value for value, count in Counter(values).items() if count > 1]
-    return f"used again: {', '.join(repeated)}" if repeated else None
+    again = [value for value, count in Counter(values).items() if count > 1]
+    return f"used again: {', '.join(again)}" if again else None

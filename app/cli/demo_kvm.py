@@ -35,7 +35,7 @@ async def _demo(settings: Settings, console: Console, place: Any, image: Any, lo
         demo_report.show_kvm_source(console, source.file, place.bridge, place.subnet)
         found = await asyncio.to_thread(source_side.check, settings, place, source)
         demo_report.show_findings(console, found)
-        before = content.checksum((source.file,))
+        before = await asyncio.to_thread(content.checksum, (source.file,))
         run = await clone_all(client, console, source.vm_uuid, timeout_s=JOB_TIMEOUT_S)
 
     clones = [
@@ -44,7 +44,7 @@ async def _demo(settings: Settings, console: Console, place: Any, image: Any, lo
     ]
     console.print("asking the guests who they are")
     booted = await demo_guests.ask_all(clones, timeout_s=BOOT_TIMEOUT_S)
-    changed = before != content.checksum((source.file,))
+    changed = before != await asyncio.to_thread(content.checksum, (source.file,))
     checks = demo_guests.judge(booted, source_changed=changed)
     demo_report.show_guests(console, booted)
     demo_report.show_checks(console, checks)
