@@ -119,7 +119,7 @@ def test_what_a_killed_demo_left_goes_with_the_next_one(
         assert not clones & orphans
         assert faults_by_the_doctor(host, home) <= {"host demo-host, KVM"}
         os.kill(pid_of(host, served), signal.SIGINT)
-        assert served.wait(timeout=60) == 0
+        assert served.wait(timeout=LIMIT_S) == 0
     assert image.read_bytes() == content
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from app.domain.errors import OperationFailed
 
-LIMIT_S = 60.0  # a worker gives its steps 45
+LIMIT_S = 90.0  # a worker gives its steps 45, and its own children as long
 _PAUSE_S = 0.2
 
 
