@@ -7,8 +7,10 @@ FOLDERS = $(LEVEL:e2e=e2e kvm guest)
 
 .PHONY: run test lint chaos deep bench lock clean
 
-run: .venv/.installed
-	@$(BIN)/vmclone demo $(if $(ONCE),--once)
+# HYPERVISOR=kvm: guests that boot, on this libvirt host; IMAGE=FILE clones that one. ONCE=1 ends it.
+run: .venv/.installed $(if $(filter kvm,$(HYPERVISOR)),.venv/.kvm)
+	@$(BIN)/vmclone demo $(if $(HYPERVISOR),--hypervisor $(HYPERVISOR)) \
+	  $(if $(IMAGE),--image "$(IMAGE)") $(if $(ONCE),--once)
 
 test: .venv/.developed
 	@$(if $(filter-out $(LEVELS),$(LEVEL)),echo "LEVEL is one of: $(LEVELS)" >&2; exit 2)
@@ -62,6 +64,14 @@ lock: .venv/.developed
 	@echo "Installing what vmclone needs …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# A binding to the host's own libvirt, so it is built here.
+.venv/.kvm: .venv/.installed requirements-kvm.lock
+	@echo "Building libvirt's Python binding …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-kvm.lock \
+	  || { echo "libvirt-python could not be built; on Debian and Ubuntu it needs:" \
+	  "apt-get install libvirt-dev pkg-config gcc python3-dev" >&2; exit 1; }
 	@touch $@
 
 .venv/.developed: .venv/.installed requirements-dev.lock
