@@ -24,13 +24,14 @@ lint: .venv/.developed
 	$(BIN)/mypy --no-error-summary
 	@layers=$$($(BIN)/lint-imports --no-cache) || { echo "$$layers"; exit 1; }
 
-# Long fault runs; APART=1 lets the stack recover between two faults. VERBOSE=1 says all that is done.
+# Long fault runs; APART=1 lets the stack recover between two faults, ONLY="kill worker" is one kind
+# of them. VERBOSE=1 says all that is done.
 chaos: SEEDS ?= 5
 chaos: FIRST_SEED ?= 1
 chaos: .venv/.developed
 	@$(BIN)/python -m tests.machine
 	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) --first-seed $(FIRST_SEED) \
-	  $(if $(APART),--apart) $(if $(VERBOSE),--verbose)
+	  $(if $(APART),--apart) $(if $(ONLY),--only "$(ONLY)") $(if $(VERBOSE),--verbose)
 
 # What make test does a part of: each crash point, and many random lives of jobs.
 deep: LIVES ?= 300
