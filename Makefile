@@ -3,7 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 LEVELS := unit integration e2e chaos browser
 LEVEL ?= $(LEVELS)
-FOLDERS = $(LEVEL:e2e=e2e kvm guest)
+# Their files bring servers of their own, so two run side by side; of the others each has the machine.
+PAIRED = $(wildcard $(addprefix tests/,$(filter unit integration,$(LEVEL))))
+ALONE = $(wildcard $(addprefix tests/,$(filter-out unit integration,$(LEVEL:e2e=e2e kvm guest))))
 
 .PHONY: run test lint chaos deep bench lock clean
 
@@ -16,7 +18,10 @@ test: .venv/.developed
 	@$(if $(filter-out $(LEVELS),$(LEVEL)),echo "LEVEL is one of: $(LEVELS)" >&2; exit 2)
 	@$(BIN)/python -m tests.machine
 	@$(if $(filter command environment,$(firstword $(origin LEVEL))),,$(MAKE) --no-print-directory lint)
-	@$(BIN)/python -m pytest $(wildcard $(addprefix tests/,$(FOLDERS)))
+	@failed=0; \
+	  $(if $(PAIRED),$(BIN)/python -m pytest -n 2 --dist loadfile $(PAIRED) || failed=1;) \
+	  $(if $(ALONE),$(BIN)/python -m pytest $(ALONE) || failed=1;) \
+	  exit $$failed
 
 lint: .venv/.developed
 	$(BIN)/ruff check --quiet .
