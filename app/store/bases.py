@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, text
 from sqlmodel import col
 
 from app.domain import paths
-from app.domain.errors import CloneError, PrimaryStorageFull
+from app.domain.errors import CloneError
 from app.domain.plan import (
     BackingFile,
     BaseFile,
@@ -27,9 +27,15 @@ from app.store import capacity
 from app.store.codec import error_to_json
 from app.store.leases import Claim, Flags, LeaseLost
 from app.store.limits import BASE_RATE
-from app.store.models import Base, BaseSet, PrimaryStorage, ReservationKind, Volume
+from app.store.models import Base, BaseSet, PrimaryStorage, Volume
 from app.store.session import Database
 from app.store.sql import select_columns
+
+# A snapshot of its source is owed: nobody goes on with the set before that is paid.
+OWES = (
+    "EXISTS (SELECT 1 FROM source_snapshots d WHERE d.base_set_uuid = base_sets.uuid "
+    "AND d.paid_at IS NULL)"
+)
 
 
 def ask(connection: Connection, job_uuid: str, spec: CloneSpec) -> str | None:
@@ -111,18 +117,19 @@ class BaseClaim:
 def claim(
     database: Database, base_set_uuid: str, *, owner: str, lease_s: float
 ) -> BaseClaim | None:
-    """Take a Wanted set, or one whose lease has lapsed; None if it is neither."""
+    """Take a Wanted set, or one whose lease has lapsed; None if it is neither, or owes."""
     check_move(BaseSetState.WANTED, BaseSetState.MAKING)
     with database.single() as connection:
         row = connection.execute(
             text(
-                "UPDATE base_sets SET state = 'Making', fence = fence + 1, owner = :owner, "
+                "UPDATE base_sets SET state = 'Making', fence = fence + 1, owner = :owner, "  # noqa: S608
                 "lease_until = clock_timestamp() + make_interval(secs => :lease_s), "
                 "attempts = attempts + (state = 'Wanted')::int, "
                 "lapses = lapses + (state = 'Making' AND owner IS NOT NULL)::int "
                 "WHERE uuid = :uuid AND ((state = 'Wanted' "
                 "AND COALESCE(not_before <= clock_timestamp(), TRUE)) "
                 "OR (state = 'Making' AND lease_until <= clock_timestamp())) "
+                f"AND NOT {OWES} "
                 "RETURNING vm_instance_uuid, host_uuid, fence, with_data_volumes, attempts, lapses"
             ),
             {"uuid": base_set_uuid, "owner": owner, "lease_s": lease_s},
@@ -229,7 +236,10 @@ def reuse(
             return False
         _guarded(connection, claim, BaseSetState.DELETING)
         connection.execute(
-            text("UPDATE jobs SET base_set_uuid = :found WHERE base_set_uuid = :uuid"),
+            text(
+                "UPDATE jobs SET base_set_uuid = s.uuid, consistency = s.consistency "
+                "FROM base_sets s WHERE s.uuid = :found AND base_set_uuid = :uuid"
+            ),
             {"found": found, "uuid": claim.base_set_uuid},
         )
         connection.execute(
@@ -291,19 +301,6 @@ def name_files(
 def _insert_base(
     connection: Connection, claim: BaseClaim, source: SourceVolume, file: BaseFile, amount: int
 ) -> None:
-    available = connection.execute(
-        text(
-            "SELECT available_bytes FROM storage_capacities "
-            "WHERE primary_storage_uuid = :uuid FOR UPDATE"
-        ),
-        {"uuid": source.storage.uuid},
-    ).scalar_one()
-    if available < amount:
-        raise PrimaryStorageFull(
-            f"primary storage[uuid:{source.storage.uuid}, url:{source.storage.url}] has "
-            f"{available} bytes available, the base of volume[uuid:{source.uuid}] needs {amount}; "
-            "remove clones that are no longer needed or enlarge the storage"
-        )
     connection.execute(
         insert(Base),
         {
@@ -316,9 +313,8 @@ def _insert_base(
             "virtual_size": 0,
         },
     )
-    capacity.reserve(
-        connection,
-        [capacity.Holding(ReservationKind.STORAGE, source.storage.uuid, file.uuid, amount)],
+    capacity.reserve_storage(
+        connection, source.storage, file.uuid, amount, f"the base of volume[uuid:{source.uuid}]"
     )
 
 
@@ -378,13 +374,18 @@ def ready(
             claim,
             BaseSetState.READY,
             "owner = NULL, lease_until = NULL, wait_reason = NULL, error = NULL, "
-            "consistency = :consistency, frozen_at = clock_timestamp(), "
+            "consistency = :consistency, frozen_at = COALESCE((SELECT frozen_at "
+            " FROM source_snapshots WHERE base_set_uuid = base_sets.uuid), clock_timestamp()), "
             "last_used_at = clock_timestamp(), domain_xml = :domain_xml, nvram = :nvram, "
             "domain_digest = :digest",
             consistency=consistency,
             domain_xml=domain.xml,
             nvram=domain.nvram,
             digest=domain.digest,
+        )
+        connection.execute(
+            text("UPDATE jobs SET consistency = :consistency WHERE base_set_uuid = :uuid"),
+            {"consistency": consistency, "uuid": claim.base_set_uuid},
         )
 
     database.run(work)
@@ -531,7 +532,7 @@ def mark_unused(connection: Connection, *, grace_s: float) -> None:
 
 
 def deleting_files(database: Database, base_set_uuid: str) -> list[BaseFile] | None:
-    """The files of a set that is being removed; None if it is not."""
+    """The files of a set that is being removed; None if it is not, or not yet."""
     with database.single() as connection:
         state = connection.scalar(
             select_columns(BaseSet.state).where(col(BaseSet.uuid) == base_set_uuid)
@@ -556,12 +557,13 @@ def deleting_files(database: Database, base_set_uuid: str) -> list[BaseFile] | N
 
 
 def _is_referred_to(connection: Connection, base_set_uuid: str) -> bool:
-    """By a volume that it is being handed to."""
+    """By a volume that it is being handed to, or a snapshot of its source that is not gone."""
     return bool(
         connection.scalar(
             text(
                 "SELECT EXISTS (SELECT 1 FROM volumes JOIN bases ON bases.uuid = volumes.base_uuid "
-                "WHERE bases.base_set_uuid = :uuid)"
+                " WHERE bases.base_set_uuid = :uuid) "
+                "OR EXISTS (SELECT 1 FROM source_snapshots WHERE base_set_uuid = :uuid)"
             ),
             {"uuid": base_set_uuid},
         )

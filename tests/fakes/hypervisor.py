@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from app.domain.errors import VmStartFailed
 from app.domain.plan import ClonePlan, NicPlan, SourceRef, SourceVolume
 from workers.hypervisors.base import Domain, DomainTemplate, SourceLook
+from workers.hypervisors.snapshots import Snapshots
 
 
 @dataclass
@@ -16,6 +17,8 @@ class FakeHypervisor:
     nics: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     before: Callable[[str], None] = lambda _: None
+    snapshots: Snapshots | None = None
+    source_runs: bool = False
 
     def _called(self, name: str) -> None:
         self.calls.append(name)
@@ -25,7 +28,7 @@ class FakeHypervisor:
         """What the inventory says."""
 
     def look_at(self, source: SourceRef) -> SourceLook:
-        return SourceLook(running=False)
+        return SourceLook(running=self.source_runs)
 
     def template(self, look: SourceLook, bases: Sequence[tuple[SourceVolume, str]]) -> None:
         """A domain of this kind is made of nothing."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from app.domain.plan import ClonePlan, NicPlan, RunningDomain, SourceRef, SourceVolume
+from workers.hypervisors.snapshots import Snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,10 @@ class DomainTemplate:
 
 
 class Hypervisor(Protocol):
+    @property
+    def snapshots(self) -> Snapshots | None:
+        """None where no source ever runs."""
+
     def facts(self) -> HostFacts | None:
         """None where the host has what the inventory says. Raises HostDisconnected."""
 

@@ -29,6 +29,7 @@ from workers.hypervisors.kvm.default_domain import default_domain
 from workers.hypervisors.kvm.domain import NAMESPACE, Own, build, vm_of
 from workers.hypervisors.kvm.faults import is_gone, is_invalid_now
 from workers.hypervisors.kvm.networks import Networks
+from workers.hypervisors.kvm.snapshots import KvmSnapshots
 from workers.hypervisors.kvm.template import SourceDisks, disk_paths, make_template, parse
 
 NVRAM_FOLDER = Path("/var/lib/libvirt/qemu/nvram")  # libvirt's own
@@ -46,6 +47,7 @@ class KvmHypervisor:
         self._host = host
         self._connection = connection or Connection(host.libvirt_uri or SYSTEM_URI)
         self._networks = Networks(self._connection)
+        self.snapshots = KvmSnapshots(host, self._connection)
 
     def facts(self) -> HostFacts:
         with self._opened("looking at the host") as libvirtd:

@@ -1,0 +1,51 @@
+"""The copies of a base set's volumes, and whether they are of one moment."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+from app.domain.errors import SourceVolumeBusy
+from app.domain.plan import BaseFile, SourceVolume
+from app.store.bases import MadeBase, Signature
+from workers.context import WorkerContext
+from workers.storage.base import CopyControl, FileSignature
+
+
+def copy_all(
+    volumes: Sequence[SourceVolume],
+    files: Sequence[BaseFile],
+    worker: WorkerContext,
+    control: CopyControl,
+    next_volume: Callable[[], None],
+) -> list[MadeBase]:
+    made = []
+    for volume, file in zip(volumes, files, strict=True):
+        next_volume()
+        facts = worker.storage(file.storage).make_base(volume, file, control)
+        made.append(
+            MadeBase(
+                uuid=file.uuid,
+                volume_uuid=volume.uuid,
+                format=facts.format,
+                virtual_size=facts.virtual_size,
+                actual_size=facts.actual_size,
+                signature=as_json(facts.signature),
+            )
+        )
+    return made
+
+
+def check_one_moment(
+    volumes: Sequence[SourceVolume], made: Sequence[MadeBase], worker: WorkerContext
+) -> None:
+    """After the last copy every volume still looks as when the first one began, so the set is of
+    one moment. Raises SourceVolumeBusy otherwise."""
+    for volume, base in zip(volumes, made, strict=True):
+        if as_json(worker.storage(volume.storage).signature(volume)) != base.signature:
+            raise SourceVolumeBusy(
+                f"volume[uuid:{volume.uuid}, path:{volume.path}] changed while the source's "
+                "volumes were copied; it is tried again"
+            )
+
+
+def as_json(signature: Sequence[FileSignature]) -> Signature:
+    return [asdict(file) for file in signature]
