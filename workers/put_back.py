@@ -151,7 +151,12 @@ class Repayment:
         """Look at the disk and do the one thing that this leads to."""
         self._checkpoint()
         disk = self._disks[target]
-        look = self._driver.look(self._claim.domain_uuid, disk, overlays.look(disk))
+        look = self._driver.look(
+            self._claim.domain_uuid,
+            disk,
+            overlays.look(disk),
+            confirmed=self._claim.confirmed,
+        )
         action = next_action(look, leaving=disk.leaving)
         if action is Action.WAIT or action in _ENDS:
             return action

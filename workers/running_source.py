@@ -83,7 +83,7 @@ def _check_still(driver: Snapshots, domain_uuid: str, disks: Sequence[FrozenDisk
     """What was copied is what the snapshot held: nobody ended it meanwhile. Where the source was
     stopped, or started again, it holds all the same."""
     for disk in disks:
-        look = driver.look(domain_uuid, disk, overlays.look(disk))
+        look = driver.look(domain_uuid, disk, overlays.look(disk), confirmed=True)
         if look.running and (look.live is Place.NONE or look.job is not BlockJob.NONE):
             what = driver.describe(domain_uuid, disk)
             raise SourceVolumeBusy(

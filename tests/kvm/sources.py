@@ -39,6 +39,7 @@ class Source:
     host: LibvirtHost
     images: Path
     storage: Path
+    boots: int = 0  # so often was it started
 
     @property
     def inventory(self) -> str:
@@ -48,6 +49,30 @@ class Source:
     def files(self) -> dict[str, Path]:
         """Of its disks, by target."""
         return {"vda": self.images / "golden.qcow2", "vdb": self.images / "data.raw"}
+
+    def start(self) -> None:
+        """It has written to both of its disks since."""
+        with self.host.connection() as libvirtd:
+            libvirtd.lookupByName(NAME).create()
+        self.boots += 1
+        first = self.said()["first_counts"]["data"] or 0
+        until(
+            lambda: (self.said()["counts"]["data"] or 0) > first + 5,
+            "the guest writes",
+            within_s=60,
+        )
+
+    def stop(self) -> None:
+        """In good order."""
+        with self.host.connection() as libvirtd:
+            domain = libvirtd.lookupByName(NAME)
+            domain.shutdown()
+            until(lambda: not domain.isActive(), "the guest stops", within_s=30)
+
+    def is_lost(self) -> bool:
+        """Its guest answers, and libvirt takes it for stopped."""
+        with self.host.connection() as libvirtd:
+            return not libvirtd.lookupByName(NAME).isActive()
 
     def said(self) -> dict[str, Any]:
         return self.host.identity(IP)
@@ -76,7 +101,7 @@ class Source:
 
     def assert_writes_on(self) -> None:
         before = self.said()
-        assert before["boots"] == 1, "it was started again"
+        assert before["boots"] == self.boots, "it was started again"
         until(
             lambda: self.said()["counts"]["root"] > before["counts"]["root"],
             "the guest writes on",
@@ -114,8 +139,8 @@ def running_source(
     )
     domain = Domain(NAME, domain_type, MAC, list(source.files.values()), seed=seed, devices=devices)
     with host.connection() as libvirtd:
-        libvirtd.defineXML(domain.xml()).create()
-    until(lambda: (source.said()["counts"]["data"] or 0) > 5, "the guest writes", within_s=60)
+        libvirtd.defineXML(domain.xml())
+    source.start()
     yield source
 
 

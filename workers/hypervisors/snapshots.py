@@ -37,8 +37,12 @@ class Snapshots(Protocol):
     def freeze(self, domain_uuid: str, disks: Sequence[FrozenDisk]) -> Consistency:
         """From one moment on the guest writes to the overlays, which did not exist before."""
 
-    def look(self, domain_uuid: str, disk: FrozenDisk, overlay: Overlay | None) -> DiskLook:
-        """Raises SourceVolumeBusy where the domain may be on another host by now."""
+    def look(
+        self, domain_uuid: str, disk: FrozenDisk, overlay: Overlay | None, *, confirmed: bool
+    ) -> DiskLook:
+        """`confirmed`: who asked for the snapshot was told that it was taken.
+
+        Raises SourceVolumeBusy where the domain may be on another host by now."""
 
     def commit(self, domain_uuid: str, disk: FrozenDisk, *, below: bool) -> None:
         """Begin to write back what the overlay holds. `below`: from under another snapshot, which

@@ -67,7 +67,9 @@ class KvmSnapshots:
             domain.snapshotCreateXML(snapshot, _SNAPSHOT)
             return Consistency.CRASH
 
-    def look(self, domain_uuid: str, disk: FrozenDisk, overlay: Overlay | None) -> DiskLook:
+    def look(
+        self, domain_uuid: str, disk: FrozenDisk, overlay: Overlay | None, *, confirmed: bool
+    ) -> DiskLook:
         with self._connection.opened(self._doing("looking at a source")) as libvirtd:
             domain = _by_uuid(libvirtd, domain_uuid)
             if domain is None:
@@ -79,8 +81,9 @@ class KvmSnapshots:
             now = disk_of(_xml(domain), disk.target)
             live = live_place(now, disk.overlay_path)
             job = _job(domain, disk, now, live)
-            used = overlay is not None and overlay.open
-            hidden = job is BlockJob.LOST or (live is Place.NONE and used)
+            # A file that QEMU has open for nothing yet has no lock that would show it.
+            doubtful = not confirmed or (overlay is not None and overlay.open)
+            hidden = job is BlockJob.LOST or (live is Place.NONE and doubtful)
             return DiskLook(
                 running=True,
                 live=live,
@@ -137,7 +140,12 @@ class KvmSnapshots:
         with self._connection.opened(self._doing("looking at a source")) as libvirtd:
             domain = _by_uuid(libvirtd, domain_uuid)
             if domain is None or not domain.isActive():
-                return f"a process has {disk.overlay_path} open"
+                return (
+                    f"libvirt says that its domain is shut off, but a process has "
+                    f"{disk.overlay_path} open. If the guest runs all the same, libvirtd lost "
+                    "sight of it when it was killed (its log says why): shut the guest down from "
+                    "within"
+                )
             busy = occupation(domain, [disk.target])
             return busy or f"another process has {disk.overlay_path} open"
 
