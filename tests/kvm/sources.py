@@ -122,20 +122,20 @@ def _chain(disk: Any) -> Iterator[str]:
 
 @contextmanager
 def running_source(
-    host: LibvirtHost, folder: Path, domain_type: str, *, devices: str = "", sata: bool = True
+    host: LibvirtHost, folder: Path, domain_type: str, *, devices: str = "", told: str = "true"
 ) -> Iterator[Source]:
-    """It has written to both of its disks."""
+    """It has written to both of its disks. `told`: a command for its first start."""
     images = folder / "images"
     images.mkdir()
     source = Source(host, images, folder / "ps")
-    shutil.copyfile(build_guest(cache_folder(), sata=sata), source.files["vda"])
+    shutil.copyfile(build_guest(cache_folder()), source.files["vda"])
     build_data(images, DATA_MARKER)
     seed = write_seed(
         images / "seed.iso",
         instance_id="i-golden",
         hostname="golden",
         network=static_network(MAC, IP, gateway="10.77.0.1"),
-        vendor={"runcmd": [list(START_WORKLOAD)]},
+        vendor={"runcmd": [list(START_WORKLOAD), told]},
     )
     domain = Domain(NAME, domain_type, MAC, list(source.files.values()), seed=seed, devices=devices)
     with host.connection() as libvirtd:
