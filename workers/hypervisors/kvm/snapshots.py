@@ -1,7 +1,6 @@
 """Snapshots of running domains, and how their disks are put back: libvirt's own calls, and
 QEMU's where libvirt has none."""
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from uuid import UUID
@@ -10,24 +9,21 @@ import libvirt
 from lxml import etree
 from lxml.etree import _Element
 
-from app.domain.errors import DomainBusy, SourceNotCloneable, SourceVolumeBusy
+from app.domain.errors import DomainBusy, SourceVolumeBusy
 from app.domain.plan import HostRef, SourceRef, SourceVolume, StorageType
 from app.domain.snapshots import BlockJob, Consistency, DiskLook, FrozenDisk, Overlay, Place
 from workers.hypervisors.kvm import agent, qemu_nodes
 from workers.hypervisors.kvm.chains import (
-    chain_of,
     disk_of,
-    disks_of,
     file_of,
-    format_of,
     inactive_place,
     live_place,
     point_back,
-    same_file,
 )
 from workers.hypervisors.kvm.connection import Connection
 from workers.hypervisors.kvm.faults import is_gone, is_invalid_now
 from workers.hypervisors.kvm.occupied import occupation
+from workers.hypervisors.kvm.running_disks import running_disk, snapshot_xml
 from workers.hypervisors.snapshots import RunningDisk
 
 _SNAPSHOT = (
@@ -51,7 +47,7 @@ class KvmSnapshots:
         with self._connection.opened(self._doing(f"looking at {source.name}")) as libvirtd:
             domain = _source(libvirtd, source)
             live = _xml(domain)
-            found = [_running(domain, live, volume) for volume in volumes]
+            found = [running_disk(domain, live, volume) for volume in volumes]
             _check_free(domain, source.name, [disk.target for disk in found])
             return domain.UUIDString(), found
 
@@ -59,7 +55,7 @@ class KvmSnapshots:
         with self._domain(domain_uuid, "taking a snapshot") as domain:
             live = _xml(domain)
             _check_free(domain, domain.name(), [disk.target for disk in disks])
-            snapshot = _snapshot_xml(live, disks)
+            snapshot = snapshot_xml(live, disks)
             if agent.is_connected(live):
                 reached = _quiesced(domain, snapshot, disks)
                 if reached is not None:
@@ -228,75 +224,6 @@ def _check_free(domain: libvirt.virDomain, name: str, targets: Sequence[str]) ->
     busy = occupation(domain, targets)
     if busy is not None:
         raise SourceVolumeBusy(f"{name} cannot be held still now: {busy}")
-
-
-def _running(domain: libvirt.virDomain, live: _Element, volume: SourceVolume) -> RunningDisk:
-    """The disk of a running domain that is this volume, if it is as it was declared."""
-    for target, disk in disks_of(live):
-        chain = chain_of(disk)
-        paths = [os.path.realpath(file.path) for file in chain or ()]
-        if os.path.realpath(volume.path) not in paths:
-            continue
-        if paths[0] != os.path.realpath(volume.path):
-            raise SourceVolumeBusy(
-                f"disk {target} stands on {paths[0]}, a snapshot of somebody else's: it is held "
-                f"still once that is committed to {volume.path}, or once the inventory declares it"
-            )
-        assert chain is not None
-        _check_disk(target, disk, volume)
-        return RunningDisk(
-            target=target,
-            volume=volume,
-            chain=chain,
-            virtual_size=domain.blockInfo(target, 0)[0],
-            allocated=sum(os.stat(file.path).st_blocks * 512 for file in chain),
-        )
-    raise SourceNotCloneable(
-        f"volume[uuid:{volume.uuid}, path:{volume.path}] is no disk of its running domain; correct "
-        "the inventory, or attach it"
-    )
-
-
-def _check_disk(target: str, disk: _Element, volume: SourceVolume) -> None:
-    chain = chain_of(disk) or ()
-    declared = (volume.path, *(file.path for file in volume.backing))
-    if len(chain) != len(declared) or not all(
-        same_file(file.path, path) for file, path in zip(chain, declared, strict=True)
-    ):
-        raise SourceNotCloneable(
-            f"disk {target} stands on {' over '.join(f.path for f in chain)}, but the inventory "
-            f"declares {' over '.join(declared)}; correct its path and backing there"
-        )
-    if format_of(disk) != volume.format:
-        raise SourceNotCloneable(
-            f"disk {target} is {format_of(disk)}, but the inventory declares it {volume.format}; "
-            "correct its format there"
-        )
-    kinds = ("readonly", "shareable", "transient")
-    hindrance = next((kind for kind in kinds if disk.find(kind) is not None), None)
-    if hindrance is not None:
-        raise SourceNotCloneable(
-            f"disk {target} is {hindrance}, so no snapshot can hold it still; stop the VM, or "
-            "leave the volume out"
-        )
-
-
-def _snapshot_xml(live: _Element, disks: Sequence[FrozenDisk]) -> str:
-    """The overlays of these disks; every other disk and drive stays as it is."""
-    overlays = {disk.target: disk.overlay_path for disk in disks}
-    snapshot = etree.Element("domainsnapshot")
-    etree.SubElement(snapshot, "memory", {"snapshot": "no"})
-    listed = etree.SubElement(snapshot, "disks")
-    for target, _ in disks_of(live):
-        if target not in overlays:
-            etree.SubElement(listed, "disk", {"name": target, "snapshot": "no"})
-            continue
-        disk = etree.SubElement(
-            listed, "disk", {"name": target, "snapshot": "external", "type": "file"}
-        )
-        etree.SubElement(disk, "driver", {"type": "qcow2"})
-        etree.SubElement(disk, "source", {"file": overlays[target]})
-    return etree.tostring(snapshot, encoding="unicode")
 
 
 def _quiesced(
