@@ -86,10 +86,12 @@ def test_a_source_that_is_started_again_meanwhile(world: KvmWorld) -> None:
         domain.create()
 
     before = source.said()["counts"]
-    clone_with(world, job, power_cycled)
+    said = clone_with(world, job, power_cycled)
     source.boots += 1
-    assert end(world, job) == ENDED_WELL
-    assert source.said()["first_counts"]["root"] >= before["root"]
+    assert end(world, job) == ENDED_WELL, said
+    after = source.said()
+    assert after["boots"] == source.boots
+    assert after["first_counts"]["root"] >= before["root"], after
     source.assert_as_before()
 
 
