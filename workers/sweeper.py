@@ -27,6 +27,7 @@ def sweep(worker: WorkerContext) -> None:
         return  # another sweeper is at it
     _publish(worker, TaskName.START, run(due.accepted_jobs))
     _publish_to_hosts(worker, TaskName.PREPARE_BASE, lambda c: due.base_sets(c, steal=steal))
+    _publish_to_hosts(worker, TaskName.PUT_BACK, lambda c: due.owing_base_sets(c, steal=steal))
     run(lambda c: due.take_back_unclaimed(c, host_silent_s=2 * SEEN_WITHIN_S))
     for job_uuid in run(due.stopped_jobs):
         _end_unheld(worker, job_uuid)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, insert, text
 from sqlmodel import col
 
 from app.domain import paths
-from app.domain.errors import CloneError, PrimaryStorageFull
+from app.domain.errors import CloneError
 from app.domain.plan import (
     BackingFile,
     BaseFile,
@@ -27,9 +27,15 @@ from app.store import capacity
 from app.store.codec import error_to_json
 from app.store.leases import MAY_STEAL, Claim, Flags, LeaseLost
 from app.store.limits import BASE_RATE
-from app.store.models import Base, BaseSet, PrimaryStorage, ReservationKind, Volume
+from app.store.models import Base, BaseSet, PrimaryStorage, Volume
 from app.store.session import Database
 from app.store.sql import select_columns
+
+# A snapshot of its source is owed: nobody goes on with the set before that is paid.
+OWES = (
+    "EXISTS (SELECT 1 FROM source_snapshots d WHERE d.base_set_uuid = base_sets.uuid "
+    "AND d.paid_at IS NULL)"
+)
 
 
 def ask(connection: Connection, job_uuid: str, spec: CloneSpec) -> str | None:
@@ -126,8 +132,8 @@ _IS_DUE = "state = 'Wanted' AND COALESCE(not_before <= clock_timestamp(), TRUE)"
 def claim(
     database: Database, base_set_uuid: str, *, owner: str, lease_s: float
 ) -> BaseClaim | None:
-    """Take a Wanted set, or one whose lease has lapsed; None if it is neither, or where the
-    machine makes as many others as it may."""
+    """Take a Wanted set, or one whose lease has lapsed; None if it is neither, or owes, or where
+    the machine makes as many others as it may."""
     check_move(BaseSetState.WANTED, BaseSetState.MAKING)
 
     def work(connection: Connection) -> Row[Any] | None:
@@ -141,7 +147,7 @@ def claim(
                 "lapses = lapses + (state = 'Making' AND owner IS NOT NULL)::int "
                 f"WHERE uuid = :uuid AND (({_IS_DUE}) "
                 "OR (state = 'Making' AND lease_until <= clock_timestamp() "
-                f"AND {MAY_STEAL.format(lease_s=':lease_s')})) AND {_HAS_ROOM} "
+                f"AND {MAY_STEAL.format(lease_s=':lease_s')})) AND NOT {OWES} AND {_HAS_ROOM} "
                 "RETURNING vm_instance_uuid, host_uuid, fence, with_data_volumes, attempts, lapses"
             ),
             {"uuid": base_set_uuid, "owner": owner, "lease_s": lease_s},
@@ -167,7 +173,7 @@ def next_wanted(database: Database, host_uuid: str) -> tuple[str, str] | None:
     with database.single() as connection:
         row = connection.execute(
             text(
-                f"SELECT host_uuid, uuid FROM base_sets WHERE {_IS_DUE} "  # noqa: S608
+                f"SELECT host_uuid, uuid FROM base_sets WHERE {_IS_DUE} AND NOT {OWES} "  # noqa: S608
                 f"AND host_uuid IN (SELECT peer.uuid {_SAME_MACHINE} WHERE mine.uuid = :host) "
                 "ORDER BY created_at LIMIT 1"
             ),
@@ -340,19 +346,6 @@ def name_files(
 def _insert_base(
     connection: Connection, claim: BaseClaim, source: SourceVolume, file: BaseFile, amount: int
 ) -> None:
-    available = connection.execute(
-        text(
-            "SELECT available_bytes FROM storage_capacities "
-            "WHERE primary_storage_uuid = :uuid FOR UPDATE"
-        ),
-        {"uuid": source.storage.uuid},
-    ).scalar_one()
-    if available < amount:
-        raise PrimaryStorageFull(
-            f"primary storage[uuid:{source.storage.uuid}, url:{source.storage.url}] has "
-            f"{available} bytes available, the base of volume[uuid:{source.uuid}] needs {amount}; "
-            "remove clones that are no longer needed or enlarge the storage"
-        )
     connection.execute(
         insert(Base),
         {
@@ -365,9 +358,8 @@ def _insert_base(
             "virtual_size": 0,
         },
     )
-    capacity.reserve(
-        connection,
-        [capacity.Holding(ReservationKind.STORAGE, source.storage.uuid, file.uuid, amount)],
+    capacity.reserve_storage(
+        connection, source.storage, file.uuid, amount, f"the base of volume[uuid:{source.uuid}]"
     )
 
 
@@ -434,7 +426,8 @@ def ready(
             claim,
             BaseSetState.READY,
             "owner = NULL, lease_until = NULL, wait_reason = NULL, error = NULL, "
-            "consistency = :consistency, frozen_at = clock_timestamp(), "
+            "consistency = :consistency, frozen_at = COALESCE((SELECT frozen_at "
+            " FROM source_snapshots WHERE base_set_uuid = base_sets.uuid), clock_timestamp()), "
             "last_used_at = clock_timestamp(), domain_xml = :xml, live_xml = :live_xml, "
             "nvram = :nvram, tpm_state = :tpm_state, seed_target = :seed_target, "
             "domain_digest = :digest, notes = CAST(:notes AS jsonb), "
@@ -463,7 +456,14 @@ def hold(connection: Connection, base_set_uuid: str) -> bool:
 
 
 def _tell_jobs(connection: Connection, base_set_uuid: str) -> None:
-    """The jobs that take the set say what their clones will lack."""
+    """The jobs that take the set say what its moment is worth and what their clones will lack."""
+    connection.execute(
+        text(
+            "UPDATE jobs SET consistency = s.consistency FROM base_sets s WHERE s.uuid = :uuid "
+            "AND jobs.base_set_uuid = s.uuid AND jobs.state <> 'Finished'"
+        ),
+        {"uuid": base_set_uuid},
+    )
     connection.execute(
         text(
             "WITH told AS (UPDATE jobs SET notes = s.notes FROM base_sets s WHERE s.uuid = :uuid "
@@ -622,7 +622,7 @@ def mark_unused(connection: Connection, *, grace_s: float) -> None:
 
 
 def deleting_files(database: Database, base_set_uuid: str) -> list[BaseFile] | None:
-    """The files of a set that is being removed; None if it is not."""
+    """The files of a set that is being removed; None if it is not, or not yet."""
     with database.single() as connection:
         state = connection.scalar(
             select_columns(BaseSet.state).where(col(BaseSet.uuid) == base_set_uuid)
@@ -647,12 +647,13 @@ def deleting_files(database: Database, base_set_uuid: str) -> list[BaseFile] | N
 
 
 def _is_referred_to(connection: Connection, base_set_uuid: str) -> bool:
-    """By a volume that it is being handed to."""
+    """By a volume that it is being handed to, or a snapshot of its source that is not gone."""
     return bool(
         connection.scalar(
             text(
                 "SELECT EXISTS (SELECT 1 FROM volumes JOIN bases ON bases.uuid = volumes.base_uuid "
-                "WHERE bases.base_set_uuid = :uuid)"
+                " WHERE bases.base_set_uuid = :uuid) "
+                "OR EXISTS (SELECT 1 FROM source_snapshots WHERE base_set_uuid = :uuid)"
             ),
             {"uuid": base_set_uuid},
         )

@@ -1,0 +1,83 @@
+"""A running VM is cloned in bulk from one moment, and is afterwards what it was before."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.audit import assert_nothing_left_over
+from tests.e2e.stack import Stack, running_stack
+from tests.guest.build import ROOT_MARKER
+from tests.kvm.libvirt_host import LibvirtHost
+from tests.kvm.sources import DATA_MARKER, NAME, Source, declare, running_source
+
+CLONES, AT_ONCE = 10, 5  # memory and time allow for so many guests under emulation
+
+
+@pytest.fixture
+def source(host: LibvirtHost, tmp_path: Path, domain_type: str) -> Iterator[Source]:
+    with running_source(host, tmp_path, domain_type) as running:
+        yield running
+
+
+@pytest.fixture
+def stack(host: LibvirtHost, tmp_path: Path) -> Iterator[Stack]:
+    with running_stack(tmp_path / "home", host.machine, VMCLONE_LEASE_S="3") as running:
+        yield running
+
+
+def test_ten_clones_of_a_guest_that_writes_all_the_time(
+    source: Source, stack: Stack, host: LibvirtHost, tmp_path: Path
+) -> None:
+    storage = declare(stack, source)
+    calm_ms = source.said()["worst_gap_ms"]
+    names = [f"web-{number}" for number in range(CLONES)]
+    job = stack.clone(NAME, names=names, full=True, strategy="CreateStopped")
+    view = stack.wait_for(job)
+    assert (view["outcome"], view["consistency"]) == ("Succeeded", "crash")
+    assert view["sourceSnapshot"] is None
+    source.assert_as_before()
+    print(f"longest write gap: {calm_ms} ms before, {source.said()['worst_gap_ms']} ms after")
+    made = [entry["inventory"] for entry in stack.ask(lambda client: client.result(job))]
+    guests = list(boot(host, made))
+    for vm, name, guest in zip(made, names, guests, strict=True):
+        assert_is(guest, vm, name)
+    assert len({guest["machine_id"] for guest in guests}) == CLONES
+    assert_one_moment(guests)
+    removal = stack.ask(lambda client: client.remove_vms(job))
+    assert stack.wait_for(removal)["outcome"] == "Succeeded"
+    source.assert_as_before()
+    with host.machine.network(), stack.database() as database:
+        assert_nothing_left_over(database, storage, source.storage)
+
+
+def boot(host: LibvirtHost, vms: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """What each guest says of itself; so many at a time."""
+    with host.connection() as libvirtd:
+        for first in range(0, len(vms), AT_ONCE):
+            some = vms[first : first + AT_ONCE]
+            domains = [libvirtd.lookupByName(vm["uuid"]) for vm in some]
+            for domain in domains:
+                domain.create()
+            for vm in some:
+                yield host.identity(vm["vmNics"][0]["ip"], within_s=120)
+            for domain in domains:
+                domain.destroy()
+
+
+def assert_is(guest: dict[str, Any], vm: dict[str, Any], hostname: str) -> None:
+    (nic,) = vm["vmNics"]
+    assert guest["hostname"] == hostname
+    assert guest["uuid"].replace("-", "") == vm["uuid"] == guest["instance_id"]
+    assert guest["nics"][0]["mac"] == nic["mac"]
+    assert guest["markers"] == {"root": ROOT_MARKER, "data": DATA_MARKER}
+
+
+def assert_one_moment(guests: list[dict[str, Any]]) -> None:
+    """The guest writes to root, then to data: at any one moment root is equal or one ahead. Each
+    clone has the same."""
+    counts = {(guest["first_counts"]["root"], guest["first_counts"]["data"]) for guest in guests}
+    print(f"counts of the moment: {counts}")
+    ((root, data),) = counts
+    assert root - data in {0, 1}
