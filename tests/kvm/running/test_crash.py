@@ -4,41 +4,21 @@ before each time, and its guest never stops."""
 import os
 import signal
 import time
-from collections.abc import Iterator
 from functools import partial
 from itertools import count
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
-import pytest
-
 from app.queue import TaskName
 from tests.engine import Engine
 from tests.integration.child import Say
 from tests.integration.points import Points
-from tests.kvm.engine import KvmWorld, kvm_world
-from tests.kvm.libvirt_host import libvirt_host
-from tests.kvm.sources import running_source
+from tests.kvm.running.engine import ENDED_WELL, EVERY, ROUND_S, KvmWorld
 from tests.kvm.waiting import until
-from workers.ops.doctor.orphans import OrphanAudit
 
-EVERY = int(os.environ.get("VMCLONE_CRASH_EVERY", "4"))
 MOST_POINTS = 300
-ROUNDS, ROUND_S = 12, 400  # of passing time, until everything must be at rest
-CRASHED = 77
 CALLS = ("snapshotCreateXML", "blockCommit", "blockJobAbort")
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, domain_type: str) -> Iterator[KvmWorld]:
-    folder = tmp_path_factory.mktemp("crash")
-    with (
-        libvirt_host(folder / "host", "host-c") as host,
-        running_source(host, folder, domain_type) as source,
-        kvm_world(source, folder) as made,
-    ):
-        yield made
 
 
 def test_a_worker_is_killed_at_each_point_of_its_way(world: KvmWorld) -> None:
@@ -47,7 +27,7 @@ def test_a_worker_is_killed_at_each_point_of_its_way(world: KvmWorld) -> None:
         job = world.job()
         crashed_before = crash(world, job, point)
         where = f"killed before point {point}, {crashed_before}"
-        assert end(world, job) == "Finished Succeeded crash []", where
+        assert world.end(job) == ENDED_WELL, where
         world.source.assert_as_before()
         if crashed_before is None:
             print(f"{len(range(1, point, EVERY))} points")
@@ -99,34 +79,6 @@ def watched(engine: Engine, points: Points) -> None:
     engine.run = counted  # type: ignore[method-assign]
 
 
-def end(world: KvmWorld, job: str) -> str:
-    """State and outcome of the job, its consistency, and what doctor found, once another worker
-    has brought everything to rest."""
-
-    def settles(engine: Engine, say: Say) -> None:
-        engine.start(job)
-        for _ in range(ROUNDS):
-            engine.sweep()
-            engine.pass_time(ROUND_S)
-            engine.sweep()
-            owed = engine.scalar("SELECT count(*) FROM source_snapshots WHERE paid_at IS NULL")
-            if not owed and engine.scalar("SELECT state FROM jobs WHERE uuid = :u", u=job) == (
-                "Finished"
-            ):
-                break
-        (row,) = engine.rows(
-            "SELECT state, outcome, consistency, error FROM jobs WHERE uuid = :u", u=job
-        )
-        here = engine.scalar("SELECT machine_id FROM hosts")
-        found = OrphanAudit(engine.database, world.settings, here, repair=False).run()
-        lines = [f.line() for f in found if f.thing != "lock file"]
-        said = f"{row.state} {row.outcome} {row.consistency} {lines}"
-        owed = engine.rows("SELECT disks, error FROM source_snapshots WHERE paid_at IS NULL")
-        say(f"{said}{row.error or ''}{owed or ''}")
-
-    return world.run(settles)
-
-
 # While each call is under way libvirtd is killed so many milliseconds after its beginning; the
 # calls take some 30, 3 and 5. None: before the call.
 WINDOWS: list[tuple[str, float | None]] = [
@@ -146,7 +98,7 @@ def test_libvirtd_is_killed_at_each_window(world: KvmWorld) -> None:
         source.host.start_libvirtd()
         if source.is_lost():
             assert_put_back_once_stopped(world, job)
-        assert end(world, job) == "Finished Succeeded crash []", where
+        assert world.end(job) == ENDED_WELL, where
         if "job" in source.disks(inactive=False)["vda"]:
             assert_put_back_behind_libvirt(world)
         source.assert_as_before()
@@ -200,14 +152,12 @@ def assert_put_back_once_stopped(world: KvmWorld, job: str) -> None:
     guest for stopped. The guest runs on all the same, and nothing of it is touched."""
     source = world.source
     print("libvirt lost sight of the guest")
-    said = end(world, job)
+    said = world.end(job)
     assert "Running None crash" in said
     assert "a process has" in said
     source.assert_writes_on()
-    before = source.said()["counts"]
+    written = source.written()
     source.host.run("sh", "-c", "kill $(cat /run/libvirt/qemu/golden.pid)")
-    assert end(world, job) == "Finished Succeeded crash []"
+    assert world.end(job) == ENDED_WELL
     source.start()
-    first = source.said()["first_counts"]
-    assert first["root"] >= before["root"]
-    assert first["data"] >= before["data"]
+    source.assert_has(written)

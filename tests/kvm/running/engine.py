@@ -15,9 +15,15 @@ from tests import servers
 from tests.engine import Engine
 from tests.factories import Inventory, make_inventory, make_job
 from tests.integration.child import Child, Say, forked
-from tests.kvm.sources import Source
+from tests.kvm.running.source import Source
 from workers.agent import StorageWatch, machine_id
+from workers.ops.doctor.orphans import OrphanAudit
 
+EVERY = int(os.environ.get("VMCLONE_CRASH_EVERY", "12"))  # `make deep` takes each
+ENDED_WELL = "Finished Succeeded crash []"
+ROUNDS, ROUND_S = 12, 400  # of passing time, until everything must be at rest
+OWED = "SELECT count(*) FROM source_snapshots WHERE paid_at IS NULL"
+STATE = "SELECT state FROM jobs WHERE uuid = :u"
 _CLONE_NEWNS, _CLONE_NEWPID = 0x00020000, 0x20000000
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -48,6 +54,30 @@ class KvmWorld:
             said = child.said()
         assert status == 0, said
         return said
+
+    def end(self, job: str) -> str:
+        """State and outcome of the job, its consistency, and what doctor found, once another worker
+        has brought everything to rest."""
+
+        def settles(engine: Engine, say: Say) -> None:
+            engine.start(job)
+            for _ in range(ROUNDS):
+                engine.sweep()
+                engine.pass_time(ROUND_S)
+                engine.sweep()
+                if not engine.scalar(OWED) and engine.scalar(STATE, u=job) == "Finished":
+                    break
+            (row,) = engine.rows(
+                "SELECT state, outcome, consistency, error FROM jobs WHERE uuid = :u", u=job
+            )
+            here = engine.scalar("SELECT machine_id FROM hosts")
+            found = OrphanAudit(engine.database, self.settings, here, repair=False).run()
+            lines = [f.line() for f in found if f.thing != "lock file"]
+            said = f"{row.state} {row.outcome} {row.consistency} {lines}"
+            owed = engine.rows("SELECT disks, error FROM source_snapshots WHERE paid_at IS NULL")
+            say(f"{said}{row.error or ''}{owed or ''}")
+
+        return self.run(settles)
 
     def job(self) -> str:
         """An accepted one, for a clone that is not started."""
@@ -90,7 +120,7 @@ def _declare(database: Database, source: Source) -> Inventory:
         inventory = make_inventory(
             connection,
             storage_type=StorageType.LOCAL,
-            storage_url=str(source.storage),
+            storage_url=str(source.storage("ps")),
             root_path=str(files["vda"]),
             data_path=str(files["vdb"]),
         )

@@ -1,8 +1,9 @@
 """What may happen to a running source while it is cloned, each said by name, and nothing of it
 hurts the source."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from multiprocessing import Event
 from typing import Any
 
 import pytest
@@ -11,27 +12,12 @@ from sqlalchemy import text
 from app.store.session import Database
 from tests.engine import Engine
 from tests.integration.child import Say
-from tests.kvm import sources
-from tests.kvm.engine import KvmWorld, kvm_world
-from tests.kvm.libvirt_host import libvirt_host
-from tests.kvm.sources import NAME
-from tests.kvm.test_source_crash import end
+from tests.kvm.running.engine import ENDED_WELL, KvmWorld
+from tests.kvm.running.source import NAME
 from tests.kvm.waiting import until
 from workers import base_copy, put_back, running_source
 
-ENDED_WELL = "Finished Succeeded crash []"
 Trouble = Callable[[Any], None]  # with the source's domain
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory, domain_type: str) -> Iterator[KvmWorld]:
-    folder = tmp_path_factory.mktemp("trouble")
-    with (
-        libvirt_host(folder / "host", "host-t") as host,
-        sources.running_source(host, folder, domain_type) as source,
-        kvm_world(source, folder) as made,
-    ):
-        yield made
 
 
 def domain_of_source() -> Any:
@@ -40,14 +26,23 @@ def domain_of_source() -> Any:
     return libvirt.open("qemu:///system").lookupByName(NAME)
 
 
-def clone_with(world: KvmWorld, job: str, meanwhile: Trouble) -> str:
-    """`meanwhile` comes when the first volume is about to be copied. What became of the base."""
+@dataclass(frozen=True, slots=True)
+class Cloned:
+    base: str  # what became of it
+    written: int  # by the source, to its overlays
+
+
+def clone_with(world: KvmWorld, job: str, meanwhile: Trouble) -> Cloned:
+    """`meanwhile` comes when the source has written to its overlays and the first volume is about
+    to be copied."""
+    is_still, may_go_on = Event(), Event()
 
     def cloned(engine: Engine, say: Say) -> None:
         copy = base_copy.copy_all
 
         def troubled(*arguments: Any) -> Any:
-            say("in trouble, ")
+            is_still.set()
+            assert may_go_on.wait(60)
             meanwhile(domain_of_source())
             return copy(*arguments)
 
@@ -55,9 +50,15 @@ def clone_with(world: KvmWorld, job: str, meanwhile: Trouble) -> str:
         engine.start(job)
         say(str(engine.rows("SELECT state, wait_reason, error->>'details' FROM base_sets")))
 
-    said = world.run(cloned)
-    assert said.startswith("in trouble"), said
-    return said
+    with world.process(cloned) as child:
+        until(is_still.is_set, "the source is held still", within_s=30)
+        before = world.source.written()
+        until(lambda: world.source.written() > before, "it writes on", within_s=30)
+        written = world.source.written()
+        may_go_on.set()
+        status, said = child.wait(), child.said()
+    assert status == 0, said
+    return Cloned(said, written)
 
 
 def shut_down(domain: Any) -> None:
@@ -65,33 +66,27 @@ def shut_down(domain: Any) -> None:
     until(lambda: not domain.isActive(), "the guest stops", within_s=30)
 
 
+def power_cycle(domain: Any) -> None:
+    domain.destroy()
+    domain.create()
+
+
 def test_a_source_that_is_stopped_meanwhile(world: KvmWorld) -> None:
     source, job = world.source, world.job()
-    before = source.said()["counts"]
-    clone_with(world, job, shut_down)
-    assert end(world, job) == ENDED_WELL
+    cloned = clone_with(world, job, shut_down)
+    assert world.end(job) == ENDED_WELL
     assert source.disks(inactive=True) == {t: [str(p)] for t, p in source.files.items()}
     source.start()
-    # What it wrote between the snapshot and its end is there.
-    assert source.said()["first_counts"]["root"] >= before["root"]
-    assert source.said()["first_counts"]["data"] >= before["data"]
+    source.assert_has(cloned.written)
     source.assert_as_before()
 
 
 def test_a_source_that_is_started_again_meanwhile(world: KvmWorld) -> None:
     source, job = world.source, world.job()
-
-    def power_cycled(domain: Any) -> None:
-        domain.destroy()
-        domain.create()
-
-    before = source.said()["counts"]
-    said = clone_with(world, job, power_cycled)
+    cloned = clone_with(world, job, power_cycle)
     source.boots += 1
-    assert end(world, job) == ENDED_WELL, said
-    after = source.said()
-    assert after["boots"] == source.boots
-    assert after["first_counts"]["root"] >= before["root"], after
+    assert world.end(job) == ENDED_WELL, cloned.base
+    source.assert_has(cloned.written)
     source.assert_as_before()
 
 
@@ -136,7 +131,7 @@ def test_a_source_that_somebody_else_is_at(
         cease(domain)
     assert "sourceBusy" in said
     assert named in said
-    assert end(world, job) == ENDED_WELL
+    assert world.end(job) == ENDED_WELL
     source.assert_as_before()
 
 
@@ -148,10 +143,10 @@ def test_a_source_that_writes_more_than_it_may(world: KvmWorld) -> None:
             update={"snapshot_share": 0.0, "snapshot_minimum_bytes": 4096}
         ),
     )
-    said = clone_with(tight, job, lambda domain: None)
-    assert "may write 4096" in said
+    cloned = clone_with(tight, job, lambda domain: None)
+    assert "may write 4096" in cloned.base
     source.assert_as_before()
-    assert end(world, job) == ENDED_WELL
+    assert world.end(job) == ENDED_WELL
     source.assert_as_before()
 
 
@@ -167,7 +162,7 @@ def test_a_job_that_is_cancelled_meanwhile(world: KvmWorld) -> None:
 
     clone_with(world, job, cancel)
     source.assert_as_before()
-    assert end(world, job).startswith("Finished Canceled")
+    assert world.end(job).startswith("Finished Canceled")
     source.assert_as_before()
 
 
@@ -191,7 +186,7 @@ def test_a_guest_that_writes_faster_than_it_is_put_back(world: KvmWorld) -> None
         say(str(suspended))
 
     assert world.run(hurried) == f"['{NAME}']"
-    assert end(world, job) == ENDED_WELL
+    assert world.end(job) == ENDED_WELL
     source.assert_as_before()
 
 

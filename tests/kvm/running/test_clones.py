@@ -10,27 +10,24 @@ from tests.e2e.audit import assert_nothing_left_over
 from tests.e2e.stack import Stack, running_stack
 from tests.guest.build import ROOT_MARKER
 from tests.kvm.libvirt_host import LibvirtHost
-from tests.kvm.sources import DATA_MARKER, NAME, Source, declare, running_source
+from tests.kvm.running.engine import EVERY, KvmWorld
+from tests.kvm.running.source import DATA_MARKER, NAME, declare
 
 CLONES, AT_ONCE = 10, 5  # memory and time allow for so many guests under emulation
+BOOTED = CLONES if EVERY == 1 else 3  # each is one of the same base: `make deep` boots all
 
 
 @pytest.fixture
-def source(host: LibvirtHost, tmp_path: Path, domain_type: str) -> Iterator[Source]:
-    with running_source(host, tmp_path, domain_type) as running:
+def stack(world: KvmWorld, tmp_path: Path) -> Iterator[Stack]:
+    machine = world.source.host.machine
+    with running_stack(tmp_path / "home", machine, VMCLONE_LEASE_S="3") as running:
         yield running
 
 
-@pytest.fixture
-def stack(host: LibvirtHost, tmp_path: Path) -> Iterator[Stack]:
-    with running_stack(tmp_path / "home", host.machine, VMCLONE_LEASE_S="3") as running:
-        yield running
-
-
-def test_ten_clones_of_a_guest_that_writes_all_the_time(
-    source: Source, stack: Stack, host: LibvirtHost, tmp_path: Path
-) -> None:
-    storage = declare(stack, source)
+def test_ten_clones_of_a_guest_that_writes_all_the_time(world: KvmWorld, stack: Stack) -> None:
+    source, host = world.source, world.source.host
+    folder = source.storage("ten")
+    storage = declare(stack, source, folder)
     calm_ms = source.said()["worst_gap_ms"]
     names = [f"web-{number}" for number in range(CLONES)]
     job = stack.clone(NAME, names=names, full=True, strategy="CreateStopped")
@@ -40,16 +37,16 @@ def test_ten_clones_of_a_guest_that_writes_all_the_time(
     source.assert_as_before()
     print(f"longest write gap: {calm_ms} ms before, {source.said()['worst_gap_ms']} ms after")
     made = [entry["inventory"] for entry in stack.ask(lambda client: client.result(job))]
-    guests = list(boot(host, made))
-    for vm, name, guest in zip(made, names, guests, strict=True):
+    guests = list(boot(host, made[:BOOTED]))
+    for vm, name, guest in zip(made, names, guests, strict=False):
         assert_is(guest, vm, name)
-    assert len({guest["machine_id"] for guest in guests}) == CLONES
+    assert len({guest["machine_id"] for guest in guests}) == BOOTED
     assert_one_moment(guests)
     removal = stack.ask(lambda client: client.remove_vms(job))
     assert stack.wait_for(removal)["outcome"] == "Succeeded"
     source.assert_as_before()
     with host.machine.network(), stack.database() as database:
-        assert_nothing_left_over(database, storage, source.storage)
+        assert_nothing_left_over(database, storage, folder)
 
 
 def boot(host: LibvirtHost, vms: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -11,12 +11,18 @@ from typing import Any
 
 from lxml import etree
 
-from tests.guest.build import MEMORY_MIB, START_WORKLOAD, build_data, build_guest, cache_folder
+from tests.guest.build import MEMORY_MIB, START_WORKLOAD, build_data
 from tests.kvm.domains import Domain, static_network, write_seed
 from tests.kvm.libvirt_host import LibvirtHost
 from tests.kvm.waiting import until
 
 DATA_MARKER = "the golden data"
+AGENT = "org.qemu.guest_agent.0"
+# The kernel of this guest sees no SATA drives.
+DEVICES = (
+    "<controller type='scsi' index='0' model='virtio-scsi'/>"
+    f"<channel type='unix'><target type='virtio' name='{AGENT}'/></channel>"
+)
 NAME, MAC, IP = "golden", "fa:00:00:00:00:01", "10.77.0.5"
 INVENTORY = """
 zones: [{{name: z}}]
@@ -37,13 +43,16 @@ vmInstances:
 @dataclass
 class Source:
     host: LibvirtHost
-    images: Path
-    storage: Path
+    folder: Path
     boots: int = 0  # so often was it started
 
     @property
-    def inventory(self) -> str:
-        return INVENTORY.format(storage=self.storage, images=self.images, memory=MEMORY_MIB)
+    def images(self) -> Path:
+        return self.folder / "images"
+
+    def storage(self, name: str) -> Path:
+        """Of clones."""
+        return self.folder / "storages" / name
 
     @property
     def files(self) -> dict[str, Path]:
@@ -74,21 +83,41 @@ class Source:
         with self.host.connection() as libvirtd:
             return not libvirtd.lookupByName(NAME).isActive()
 
+    def tell_agent(self, how: str) -> None:
+        """To be one that "answers" or is "silent", or not to be there ("none")."""
+        self.host.get(IP, f"/agent/{how}")
+        state = "disconnected" if how == "none" else "connected"
+        channel = f"devices/channel/target[@name='{AGENT}'][@state='{state}']"
+        until(lambda: self._domain().find(channel) is not None, "it hears", within_s=20)
+
     def said(self) -> dict[str, Any]:
         return self.host.identity(IP)
+
+    def written(self) -> int:
+        """A count that is on both disks, or ahead by one on the first: root is durable before data
+        is written, and data before the next root."""
+        return int(self.said()["counts"]["data"]) - 1
+
+    def assert_has(self, written: int) -> None:
+        """What was on its disks then was there at its last start."""
+        first = self.said()["first_counts"]
+        assert first["root"] > written
+        assert first["data"] >= written
 
     def disks(self, *, inactive: bool) -> dict[str, list[str]]:
         """What each disk stands on, top first, by target; "job" ends one that has a block job."""
         import libvirt
 
-        with self.host.connection() as libvirtd:
-            flags = libvirt.VIR_DOMAIN_XML_INACTIVE if inactive else 0
-            domain = etree.fromstring(libvirtd.lookupByName(NAME).XMLDesc(flags))
+        domain = self._domain(libvirt.VIR_DOMAIN_XML_INACTIVE if inactive else 0)
         return {
             str(target.get("dev")): list(_chain(disk))
             for disk in domain.iterfind("devices/disk")
             if disk.get("device") == "disk" and (target := disk.find("target")) is not None
         }
+
+    def _domain(self, flags: int = 0) -> Any:
+        with self.host.connection() as libvirtd:
+            return etree.fromstring(libvirtd.lookupByName(NAME).XMLDesc(flags))
 
     def assert_as_before(self) -> None:
         """Its disks are its own files again, live and for its next start; no overlay is left, and
@@ -96,7 +125,7 @@ class Source:
         chains = {target: [str(path)] for target, path in self.files.items()}
         assert self.disks(inactive=False) == chains
         assert self.disks(inactive=True) == chains
-        assert [p for p in (self.storage / "work").iterdir() if p.suffix == ".qcow2"] == []
+        assert list(self.storage("").glob("*/work/*.qcow2")) == []
         self.assert_writes_on()
 
     def assert_writes_on(self) -> None:
@@ -122,32 +151,39 @@ def _chain(disk: Any) -> Iterator[str]:
 
 @contextmanager
 def running_source(
-    host: LibvirtHost, folder: Path, domain_type: str, *, devices: str = "", told: str = "true"
+    host: LibvirtHost, folder: Path, image: Path, domain_type: str
 ) -> Iterator[Source]:
-    """It has written to both of its disks. `told`: a command for its first start."""
-    images = folder / "images"
-    images.mkdir()
-    source = Source(host, images, folder / "ps")
-    shutil.copyfile(build_guest(cache_folder()), source.files["vda"])
-    build_data(images, DATA_MARKER)
+    """It has written to both of its disks."""
+    source = Source(host, folder)
+    source.images.mkdir()
+    shutil.copyfile(image, source.files["vda"])
+    build_data(source.images, DATA_MARKER)
     seed = write_seed(
-        images / "seed.iso",
+        source.images / "seed.iso",
         instance_id="i-golden",
         hostname="golden",
         network=static_network(MAC, IP, gateway="10.77.0.1"),
-        vendor={"runcmd": [list(START_WORKLOAD), told]},
+        vendor={"runcmd": [list(START_WORKLOAD)]},
     )
-    domain = Domain(NAME, domain_type, MAC, list(source.files.values()), seed=seed, devices=devices)
+    domain = Domain(
+        NAME,
+        domain_type,
+        MAC,
+        list(source.files.values()),
+        seed=seed,
+        seed_bus="scsi",
+        devices=DEVICES,
+    )
     with host.connection() as libvirtd:
         libvirtd.defineXML(domain.xml())
     source.start()
     yield source
 
 
-def declare(stack: Any, source: Source) -> str:
+def declare(stack: Any, source: Source, storage: Path) -> str:
     """The storage's uuid."""
     document = source.images / "inventory.yaml"
-    document.write_text(source.inventory)
+    document.write_text(INVENTORY.format(storage=storage, images=source.images, memory=MEMORY_MIB))
     done = stack.vmclone("inventory", "apply", "--json", str(document))
     assert done.returncode == 0, done.stderr
     return next(str(e["uuid"]) for e in json.loads(done.stdout) if e["name"] == "ps")
