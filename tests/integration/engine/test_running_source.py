@@ -9,7 +9,7 @@ import pytest
 from app.domain.errors import DomainBusy, HostDisconnected
 from app.store import job_views
 from tests.fakes.hypervisor import FakeHypervisor
-from tests.fakes.snapshots import FakeSnapshots
+from tests.fakes.snapshots import FakeSnapshots, Seen
 from tests.integration.real_files import World, real_files
 from workers.lease import Draining, Lease
 
@@ -21,8 +21,8 @@ def world(database_url: str, tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.fixture
-def snapshots(world: World) -> FakeSnapshots:
-    snapshots = FakeSnapshots()
+def snapshots(world: World, tmp_path: Path) -> FakeSnapshots:
+    snapshots = FakeSnapshots(tmp_path / "snapshots")
     world.engine.worker.fake_hypervisor = FakeHypervisor(snapshots=snapshots, source_runs=True)
     return snapshots
 
@@ -60,7 +60,7 @@ def later(world: World, seconds: float = 100) -> None:
 
 
 def assert_put_back(world: World, snapshots: FakeSnapshots) -> None:
-    assert (snapshots.on, snapshots.jobs) == (set(), set())
+    assert snapshots.seen == Seen()
     assert list((world.storage / "work").iterdir()) == []
     assert held(world) == 0
     assert world.engine.rows("SELECT * FROM source_snapshots") == []
@@ -154,7 +154,7 @@ def test_a_snapshot_that_came_late_is_found(world: World, snapshots: FakeSnapsho
     (row,) = world.engine.rows("SELECT disks FROM source_snapshots")
     for disk in row.disks:
         Path(disk["overlay_path"]).write_bytes(b"")
-        snapshots.on.add(disk["overlay_path"])
+        snapshots.be(on=[*snapshots.seen.on, disk["overlay_path"]])
     for _ in range(3):
         later(world)
     assert view(world, job)["outcome"] == "Succeeded"
