@@ -93,6 +93,10 @@ class Source:
     def said(self) -> dict[str, Any]:
         return self.host.identity(IP)
 
+    def forget_gap(self) -> None:
+        """Its longest time between two writes is taken anew."""
+        self.host.get(IP, "/forget-gap")
+
     def written(self) -> int:
         """A count that is on both disks, or ahead by one on the first: root is durable before data
         is written, and data before the next root."""
