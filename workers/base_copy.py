@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from app.domain.errors import SourceVolumeBusy
 from app.domain.plan import BaseFile, SourceVolume
-from app.store.bases import MadeBase, MadeDomain, Signature
+from app.store.made_bases import MadeBase, MadeDomain, Signature
 from workers.context import WorkerContext
 from workers.hypervisors.base import Prepared, SourceLook
 from workers.storage.base import CopyControl, FileSignature

@@ -22,10 +22,11 @@ from app.domain.retry import MAX_LAPSES, retry_delay_s
 from app.domain.snapshots import Consistency
 from app.domain.states import WaitReason
 from app.queue import TaskName, host_queue
-from app.store import bases, hosts, sources
-from app.store.bases import BaseClaim
+from app.store import base_claims, base_sets, bases, hosts, made_bases, sources
+from app.store.base_claims import BaseClaim
 from app.store.leases import LeaseLost
 from app.store.session import DATABASE_AWAY
+from app.store.source_volumes import source_volumes
 from workers.base_copy import as_json, check_one_moment, copy_all, made_domain
 from workers.context import WorkerContext
 from workers.holding import holding
@@ -43,11 +44,13 @@ def prepare_base(base_set_uuid: str, worker: WorkerContext) -> None:
     """Take the set as far as it goes now. Safe to call twice, late, or for somebody else's."""
     held = holding(
         worker,
-        claim=lambda: bases.claim(
+        claim=lambda: base_claims.claim(
             worker.database, base_set_uuid, owner=worker.name, lease_s=worker.settings.lease_s
         ),
-        beat=lambda claim, _: bases.beat(worker.beats, claim, lease_s=worker.settings.lease_s),
-        hand_back=lambda claim: bases.hand_back(worker.database, claim),
+        beat=lambda claim, _: base_claims.beat(
+            worker.beats, claim, lease_s=worker.settings.lease_s
+        ),
+        hand_back=lambda claim: base_claims.hand_back(worker.database, claim),
     )
     host_uuid = None
     with held as mine:
@@ -64,7 +67,7 @@ def prepare_base(base_set_uuid: str, worker: WorkerContext) -> None:
 def _pass_on(host_uuid: str, worker: WorkerContext) -> None:
     """There is room for one that was refused because its machine made others."""
     with suppress(*DATABASE_AWAY):
-        wanted = bases.next_wanted(worker.database, host_uuid)
+        wanted = base_claims.next_wanted(worker.database, host_uuid)
         if wanted is not None:
             host_uuid, base_set_uuid = wanted
             worker.publish(TaskName.PREPARE_BASE, base_set_uuid, queue=host_queue(host_uuid))
@@ -96,12 +99,12 @@ def _make_or_fail(claim: BaseClaim, lease: Lease, worker: WorkerContext) -> None
     except (LeaseLost, *DATABASE_AWAY):
         raise
     except Draining:
-        bases.hand_back(worker.database, claim)
+        base_claims.hand_back(worker.database, claim)
     except OperationCanceled as error:
-        bases.fail(worker.database, claim, error)
+        base_claims.fail(worker.database, claim, error)
     except (SourceVolumeBusy, DomainBusy) as error:
         # Contention waits: it has no last attempt but the jobs' deadlines.
-        bases.retry_later(
+        base_claims.retry_later(
             worker.database, claim, error, delay_s=BUSY_DELAY_S, reason=WaitReason.SOURCE_BUSY
         )
     except Exception as error:
@@ -114,23 +117,25 @@ def _failed(claim: BaseClaim, error: Exception, worker: WorkerContext) -> None:
         error = InternalError()
     delay_s = retry_delay_s(claim.attempts, worker.rng)
     if not error.retryable:
-        bases.fail(worker.database, claim, error)
+        base_claims.fail(worker.database, claim, error)
     elif delay_s is None:
-        bases.fail(worker.database, claim, TooManyAttempts(error.details, cause=error))
+        base_claims.fail(worker.database, claim, TooManyAttempts(error.details, cause=error))
     else:
-        bases.retry_later(worker.database, claim, error, delay_s=delay_s, reason=WaitReason.RETRY)
+        base_claims.retry_later(
+            worker.database, claim, error, delay_s=delay_s, reason=WaitReason.RETRY
+        )
 
 
 def _make(claim: BaseClaim, lease: Lease, worker: WorkerContext) -> None:
     if claim.lapses > MAX_LAPSES:
         raise TooManyLapses
     with worker.database.single() as connection:
-        volumes = bases.source_volumes(
+        volumes = source_volumes(
             connection, claim.vm_uuid, with_data_volumes=claim.with_data_volumes
         )
         source = sources.ref(connection, claim.vm_uuid)
         host = hosts.ref(connection, claim.host_uuid)
-        reset_tpm = bases.any_resets_tpm(connection, claim.base_set_uuid)
+        reset_tpm = base_sets.any_resets_tpm(connection, claim.base_set_uuid)
     hypervisor = worker.hypervisor(host)
     look = hypervisor.look_at(source)
     if look.running:
@@ -142,7 +147,7 @@ def _make(claim: BaseClaim, lease: Lease, worker: WorkerContext) -> None:
         volume.uuid: worker.storage(volume.storage).signature(volume) for volume in volumes
     }
     recorded = {uuid: as_json(signature) for uuid, signature in signatures.items()}
-    if bases.reuse(worker.database, claim, recorded, look.digest):
+    if made_bases.reuse(worker.database, claim, recorded, look.digest):
         return
     files = bases.name_files(
         worker.database,
@@ -153,7 +158,7 @@ def _make(claim: BaseClaim, lease: Lease, worker: WorkerContext) -> None:
     _check_at_rest(hypervisor, source)
     check_one_moment(volumes, made, worker)
     domain = made_domain(prepared, look)
-    bases.ready(worker.database, claim, made, domain, consistency=Consistency.OFFLINE)
+    made_bases.ready(worker.database, claim, made, domain, consistency=Consistency.OFFLINE)
 
 
 def _check_at_rest(hypervisor: Hypervisor, source: SourceRef) -> None:

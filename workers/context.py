@@ -16,7 +16,7 @@ from app.domain.plan import ClonePlan, HostRef, StorageRef, VolumePlan
 from app.endpoints import broker_url, database_url
 from app.queue import CONTROL_QUEUE, Publisher, TaskName, make_celery
 from app.settings import Settings
-from app.store import bases
+from app.store import made_bases
 from app.store.session import Database
 from workers.fence import HostLock
 from workers.hypervisors import open_hypervisor
@@ -114,7 +114,7 @@ def _made(folder: Path) -> Path:
 @lru_cache(maxsize=16)
 def _template(base_set_uuid: str, database: Database) -> DomainTemplate | None:
     """It never changes."""
-    found = bases.domain_of(database, base_set_uuid)
+    found = made_bases.domain_of(database, base_set_uuid)
     if found is None or found.xml is None:
         return None
     return DomainTemplate(

@@ -12,8 +12,9 @@ from app.domain.errors import SnapshotOutgrown, SourceVolumeBusy
 from app.domain.plan import SourceRef, SourceVolume
 from app.domain.snapshots import BlockJob, FrozenDisk, Place
 from app.settings import Settings
-from app.store import bases, snapshots
-from app.store.bases import BaseClaim, MadeBase
+from app.store import bases, made_bases, snapshots
+from app.store.base_claims import BaseClaim
+from app.store.made_bases import MadeBase
 from workers.base_copy import check_one_moment, copy_all, made_domain
 from workers.context import WorkerContext
 from workers.hypervisors.base import Hypervisor, SourceLook
@@ -61,7 +62,7 @@ def copy_running(
     _check_still(driver, domain_uuid, frozen)
     check_one_moment(still, made, worker)
     domain = made_domain(prepared, source.look)
-    bases.ready(worker.database, claim, _never_reused(made), domain, consistency=consistency)
+    made_bases.ready(worker.database, claim, _never_reused(made), domain, consistency=consistency)
 
 
 def _with_overlay(disk: RunningDisk, settings: Settings) -> FrozenDisk:

@@ -18,7 +18,7 @@ from app.domain.errors import (
     TooManyFailures,
 )
 from app.domain.states import ItemState, check_move
-from app.store import bases, items, jobs, leases
+from app.store import base_claims, items, jobs, leases
 from app.store.hosts import SEEN_WITHIN_S
 
 BATCH = 200
@@ -100,7 +100,7 @@ def base_sets(connection: Connection, *, steal: bool) -> ByHost:
     return _base_sets(
         connection,
         "((state = 'Wanted' AND COALESCE(not_before <= clock_timestamp(), TRUE)) "
-        f"{lapsed}) AND NOT {bases.OWES}",
+        f"{lapsed}) AND NOT {base_claims.OWES}",
     )
 
 
@@ -124,7 +124,7 @@ def owing_base_sets(connection: Connection, *, steal: bool) -> ByHost:
 
 
 def removable_base_sets(connection: Connection) -> ByHost:
-    return _base_sets(connection, f"state = 'Deleting' AND NOT {bases.OWES}")
+    return _base_sets(connection, f"state = 'Deleting' AND NOT {base_claims.OWES}")
 
 
 def _base_sets(connection: Connection, condition: str) -> ByHost:

@@ -17,7 +17,7 @@ from app.domain.errors import CloneError, SourceVolumeBusy
 from app.domain.snapshots import FrozenDisk
 from app.domain.states import BaseSetState, check_move
 from app.store import capacity, jobs
-from app.store.bases import BaseClaim
+from app.store.base_claims import BaseClaim
 from app.store.codec import error_to_json
 from app.store.leases import MAY_STEAL, Flags, LeaseLost
 from app.store.session import Database
