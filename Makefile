@@ -38,11 +38,12 @@ chaos: .venv/.developed
 	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) --first-seed $(FIRST_SEED) \
 	  $(if $(APART),--apart) $(if $(ONLY),--only "$(ONLY)") $(if $(VERBOSE),--verbose)
 
-# What make test does a part of: each crash point, and many random lives of jobs.
+# What make test does a part of: each crash point, of running sources too, and many random lives of
+# jobs.
 deep: LIVES ?= 300
 deep: .venv/.developed
 	@VMCLONE_CRASH_EVERY=1 VMCLONE_LIVES=$(LIVES) $(BIN)/pytest -rP tests/integration/crash \
-	  tests/integration/engine/test_state_machine.py
+	  tests/kvm/running tests/integration/engine/test_state_machine.py
 
 # Speed, as ratios in one run.
 bench: .venv/.developed

@@ -24,6 +24,7 @@ class TaskName(StrEnum):
     FINISH = "vmclone.finish"  # job uuid: write its result
     PREPARE_BASE = "vmclone.prepare_base"  # base set uuid, on its host
     REMOVE_BASE = "vmclone.remove_base"  # base set uuid, on its host
+    PUT_BACK = "vmclone.put_back"  # base set uuid, on its host: end its source's snapshot
     CLONE_VM = "vmclone.clone_vm"  # item uuid, on its host
     RECHECK = "vmclone.recheck"  # uuid of an item that was taken back, on its host
 

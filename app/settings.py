@@ -32,6 +32,8 @@ class Settings(BaseSettings):
     memory_overprovisioning: float = Field(default=1, gt=0)
     thin_share: float = Field(default=0.05, ge=0, le=1)  # of a linked or reflinked volume's size
     thin_minimum_bytes: int = Field(default=64 << 20, ge=0)
+    snapshot_share: float = Field(default=0.1, ge=0, le=1)  # of a running source's volume: the
+    snapshot_minimum_bytes: int = Field(default=256 << 20, ge=0)  # most that it may write meanwhile
     storage_keep_free: float = Field(default=0.05, ge=0, lt=1)  # the stop line
     host_slots: int = Field(default=64, ge=1)  # open items a host takes at once
     storage_full_copies: int = Field(default=16, ge=1)  # onto one storage at once

@@ -21,6 +21,7 @@ from workers.context import WorkerContext
 from workers.finish import finish_job
 from workers.hypervisors.base import Hypervisor
 from workers.lease import Heart
+from workers.put_back import put_back
 from workers.recheck import recheck
 from workers.scheduler import Scheduler
 from workers.start import start_job
@@ -116,6 +117,7 @@ class Engine:
             TaskName.FINISH: lambda uuid: finish_job(uuid, self.worker),
             TaskName.PREPARE_BASE: lambda uuid: prepare_base(uuid, self.worker),
             TaskName.REMOVE_BASE: lambda uuid: remove_base(uuid, self.worker),
+            TaskName.PUT_BACK: lambda uuid: put_back(uuid, self.worker),
             TaskName.CLONE_VM: lambda uuid: line.work(host_of(queue), uuid, self.worker),
             TaskName.RECHECK: lambda uuid: recheck(uuid, self.worker),
         }
@@ -151,6 +153,7 @@ class Engine:
             ),
             "jobs": "created_at published_at deadline_at paused_at started_at finished_at",
             "base_sets": "lease_until not_before published_at created_at last_used_at",
+            "source_snapshots": "not_before published_at created_at",
             "sweeper_passes": "steals_from",
             "vm_instances": "destroyed_at last_op_at",
         }

@@ -16,7 +16,7 @@ from app.domain.plan import ClonePlan, HostRef, StorageRef, VolumePlan
 from app.endpoints import broker_url, database_url
 from app.queue import CONTROL_QUEUE, Publisher, TaskName, make_celery
 from app.settings import Settings
-from app.store import bases
+from app.store import made_bases
 from app.store.session import Database
 from workers.fence import HostLock
 from workers.hypervisors import open_hypervisor
@@ -28,7 +28,6 @@ from workers.storage.base import Storage
 log = logging.getLogger(__name__)
 
 WAKE_INTERVAL_S = 0.2
-LONG_S = 0.05  # work that takes this long ends rarely enough to be worth a message each time
 WAKE_KEY = "vmclone:scheduler:woken"
 
 
@@ -76,11 +75,11 @@ class WorkerContext:
         except Exception:
             log.warning("could not publish, the sweeper will", exc_info=True)
 
-    def wake_scheduler(self, *, after_s: float) -> None:
-        """A slot is free after so many seconds of work. One message an interval, whichever of the
-        processes sends it: a batch costs the same for one item as for many, and the scheduler's
-        timer covers the rest. Long work has few slots, and none of them should stay empty."""
-        if after_s >= LONG_S:
+    def wake_scheduler(self, *, at_once: bool) -> None:
+        """A slot is free. One message an interval, whichever of the processes sends it: a batch
+        costs the same for one item as for many, and the scheduler's timer covers the rest.
+        `at_once`, where there are few such slots and none should stay empty."""
+        if at_once:
             self.publish(TaskName.SCHEDULE)
             return
         now_s = time.monotonic()
@@ -119,7 +118,7 @@ def _made(folder: Path) -> Path:
 @lru_cache(maxsize=16)
 def _template(base_set_uuid: str, database: Database) -> DomainTemplate | None:
     """It never changes."""
-    found = bases.domain_of(database, base_set_uuid)
+    found = made_bases.domain_of(database, base_set_uuid)
     if found is None or found.xml is None:
         return None
     return DomainTemplate(

@@ -24,7 +24,7 @@ from app.domain.steps import StepName
 from app.domain.waking import WokenHost
 from app.queue import Publisher, TaskName, host_queue
 from app.settings import Settings
-from app.store import bases, capacity, grants, items, jobs, leases, networks, sources, world
+from app.store import base_sets, capacity, grants, items, jobs, leases, networks, sources, world
 from app.store.capacity import Holding
 from app.store.codec import plan_to_json
 from app.store.grants import GrantRows, SchedulableJob
@@ -156,9 +156,9 @@ class Scheduler:
             self._fail_all(connection, job, job.base_error, outcome)
             return False
         if job.base_set_uuid is None:
-            asked = bases.ask(connection, job.job.uuid, job.spec)
+            asked = base_sets.ask(connection, job.job.uuid, job.spec)
             if asked:
-                outcome.wanted_bases[bases.host_of(connection, asked)].append(asked)
+                outcome.wanted_bases[base_sets.host_of(connection, asked)].append(asked)
         grants.set_wait_reason(connection, [job.job.uuid], job.base_wait or WaitReason.BASE)
         return False
 
@@ -186,7 +186,7 @@ class Scheduler:
             gone = ResourceNotFound(f"the source vm[uuid:{job.vm_uuid}] was removed meanwhile")
             self._fail_all(connection, job, gone.error_code, outcome)
             return []
-        if job.needs_base and not bases.hold(connection, str(job.base_set_uuid)):
+        if job.needs_base and not base_sets.hold(connection, str(job.base_set_uuid)):
             grants.set_wait_reason(connection, [job.job.uuid], WaitReason.BASE)
             return []
         taken = [WaitingItem(*row) for row in grants.take_waiting(connection, job.job.uuid, number)]

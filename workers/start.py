@@ -23,7 +23,7 @@ from app.domain.plan import CloneStrategy, HypervisorType, VolumeType
 from app.domain.request import CloneRequest, parse_clone_request
 from app.domain.spec import CloneSpec, VolumeWish
 from app.queue import TaskName, host_queue
-from app.store import bases, jobs, lookups, removals, sources
+from app.store import base_sets, jobs, lookups, removals, sources
 from app.store.codec import spec_to_json
 from app.store.jobs import Minted
 from app.store.models import JobKind, VmState
@@ -92,8 +92,8 @@ def _judge(connection: Connection, job_uuid: str) -> Judged | None:
     )
     if spec.strategy is CloneStrategy.JUST_CREATE:
         return Judged()
-    base_set = bases.ask(connection, job_uuid, spec)
-    return Judged(base_set, bases.host_of(connection, base_set) if base_set else None)
+    base_set = base_sets.ask(connection, job_uuid, spec)
+    return Judged(base_set, base_sets.host_of(connection, base_set) if base_set else None)
 
 
 def _boots(source: SourceVm) -> bool:

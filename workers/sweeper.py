@@ -8,7 +8,7 @@ from contextlib import suppress
 from sqlalchemy import Connection
 
 from app.queue import CONTROL_QUEUE, TaskName, host_queue
-from app.store import bases, due, lost_hosts, removals
+from app.store import base_sets, due, lost_hosts, removals
 from app.store.hosts import SEEN_WITHIN_S
 from app.store.leases import LeaseLost
 from workers.context import WorkerContext
@@ -27,6 +27,7 @@ def sweep(worker: WorkerContext) -> None:
         return  # another sweeper is at it
     _publish(worker, TaskName.START, run(due.accepted_jobs))
     _publish_to_hosts(worker, TaskName.PREPARE_BASE, lambda c: due.base_sets(c, steal=steal))
+    _publish_to_hosts(worker, TaskName.PUT_BACK, lambda c: due.owing_base_sets(c, steal=steal))
     run(lambda c: due.take_back_unclaimed(c, host_silent_s=2 * SEEN_WITHIN_S))
     for job_uuid in run(due.stopped_jobs):
         _end_unheld(worker, job_uuid)
@@ -38,7 +39,7 @@ def sweep(worker: WorkerContext) -> None:
     _publish_to_hosts(worker, TaskName.RECHECK, due.rechecks)
     run(due.complete_jobs)
     _publish(worker, TaskName.FINISH, run(due.finishing_jobs))
-    run(lambda c: bases.mark_unused(c, grace_s=settings.base_grace_s))
+    run(lambda c: base_sets.mark_unused(c, grace_s=settings.base_grace_s))
     _publish_to_hosts(worker, TaskName.REMOVE_BASE, due.removable_base_sets)
     run(
         lambda c: due.expired_jobs(

@@ -12,6 +12,7 @@ from workers import line
 from workers.base_maker import prepare_base, remove_base
 from workers.context import WorkerContext
 from workers.finish import finish_job
+from workers.put_back import put_back
 from workers.recheck import recheck
 from workers.scheduler import Scheduler
 from workers.start import start_job
@@ -48,6 +49,11 @@ def register(celery: Celery, context: Callable[[], WorkerContext]) -> None:
     @celery.task(name=TaskName.REMOVE_BASE, bind=True)
     def remove(task: Task[Any, Any], base_set_uuid: str) -> None:
         remove_base(base_set_uuid, context())
+        line.work(_host(task), base_set_uuid, context())
+
+    @celery.task(name=TaskName.PUT_BACK, bind=True)
+    def pay(task: Task[Any, Any], base_set_uuid: str) -> None:
+        put_back(base_set_uuid, context())
         line.work(_host(task), base_set_uuid, context())
 
     @celery.task(name=TaskName.CLONE_VM, bind=True)

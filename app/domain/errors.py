@@ -35,7 +35,8 @@ CloneError
 ├── DomainBusy                CLONE.1012 retried
 ├── SourceNotCloneable        CLONE.1013
 ├── NetworkMissing            CLONE.1014
-└── ForeignDomain             CLONE.1015
+├── ForeignDomain             CLONE.1015
+└── SnapshotOutgrown          CLONE.1016 retried
 
 Codes and descriptions are ZStack's where it has one; `CLONE.*` are ours. None is used twice, and
 docs/errors.md lists them all. `retryable` says whether the same work may succeed a little later.
@@ -334,3 +335,11 @@ class ForeignDomain(CloneError):
 
     code = "CLONE.1015"
     description = "The domain is not vmclone's"
+
+
+class SnapshotOutgrown(CloneError):
+    """The running source wrote more while it was copied than there is room for."""
+
+    code = "CLONE.1016"
+    description = "The snapshot of the running source needed too much room"
+    retryable = True

@@ -23,6 +23,11 @@ def base_path(storage: StorageRef, base_uuid: str, file_format: VolumeFormat) ->
     return f"{_root(storage)}/imagecache/{base_uuid}.{file_format}"
 
 
+def overlay_path(storage: StorageRef, overlay_uuid: str) -> str:
+    """Of what a running source writes to while it is copied."""
+    return f"{_root(storage)}/work/{overlay_uuid}.qcow2"
+
+
 def seed_path(storage: StorageRef, vm_uuid: str) -> str:
     return f"{_root(storage)}/seeds/{vm_uuid}.iso"
 
@@ -34,6 +39,7 @@ class TraceKind(StrEnum):
     BASE = "base"
     SEED = "seed"  # its uuid is the VM's
     PART = "part"  # unfinished; its uuid is the volume's or base's
+    OVERLAY = "overlay"  # of a running source
     VOLUME_FOLDER = "volumeFolder"
     ACCOUNT_FOLDER = "accountFolder"
     FOREIGN = "foreign"  # no name that vmclone gives
@@ -49,6 +55,7 @@ _FILES = {
     TraceKind.BASE: rf"imagecache/{_UUID}\.(qcow2|raw)",
     TraceKind.SEED: rf"seeds/{_UUID}\.iso",
     TraceKind.PART: rf"work/{_UUID}\.part",
+    TraceKind.OVERLAY: rf"work/{_UUID}\.qcow2",
 }
 _FOLDERS = {
     TraceKind.ACCOUNT_FOLDER: rf"{_ACCOUNT}{_UUID}",

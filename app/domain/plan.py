@@ -63,6 +63,8 @@ class SourceVolume:
     format: VolumeFormat
     # The declared files below it, nearest first, down to the one that stands on nothing.
     backing: tuple["BackingFile", ...] = ()
+    # A snapshot holds it still: how long ago it was written says nothing about what comes next.
+    frozen: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from app.domain.plan import HostRef, HypervisorType, StorageRef, StorageType
-from app.store import capacity
+from app.store import capacity, snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Known:
     volumes: dict[str, KnownFile]
     bases: dict[str, KnownFile]
     vms: dict[str, KnownVm]
+    overlays: dict[str, str]  # the storage of each that may exist
 
     @classmethod
     def load(cls, connection: Connection) -> "Known":
@@ -58,7 +59,8 @@ class Known:
                 "WHERE v.origin = 'cloned'"
             )
         ).all()
-        return cls(volumes, bases, {row.uuid: KnownVm(*row) for row in vms})
+        overlays = snapshots.overlay_storages(connection)
+        return cls(volumes, bases, {row.uuid: KnownVm(*row) for row in vms}, overlays)
 
 
 # Somebody may be making or removing what belongs to the VM of `v` at this moment.
@@ -233,7 +235,9 @@ def _loose(connection: Connection) -> Iterator[Loose]:
         text(
             "SELECT uuid, kind::text || ' of ' || resource_uuid AS place, amount FROM reservations "
             "WHERE holder_uuid NOT IN (SELECT uuid FROM vm_instances "
-            "UNION ALL SELECT uuid FROM volumes UNION ALL SELECT uuid FROM bases)"
+            "UNION ALL SELECT uuid FROM volumes UNION ALL SELECT uuid FROM bases "
+            "UNION ALL SELECT disk->>'overlay_uuid' FROM source_snapshots, "
+            " jsonb_array_elements(disks) AS disk)"
         )
     ).all():
         yield Loose("reservation", row.uuid, row.place, row.amount)
@@ -285,7 +289,8 @@ def open_locks(connection: Connection, uuids: Sequence[str]) -> set[str]:
                 "SELECT uuid FROM items WHERE uuid = ANY(:uuids) "
                 "AND state NOT IN ('Succeeded', 'Failed', 'Canceled') "
                 "UNION SELECT uuid FROM base_sets WHERE uuid = ANY(:uuids) "
-                "AND state IN ('Wanted', 'Making', 'Deleting')"
+                "AND (state IN ('Wanted', 'Making', 'Deleting') OR EXISTS (SELECT 1 "
+                " FROM source_snapshots WHERE base_set_uuid = base_sets.uuid))"
             ),
             {"uuids": list(uuids)},
         ).scalars()

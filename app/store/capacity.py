@@ -9,9 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-from sqlalchemy import Connection, delete, func, literal_column, select, update
+from sqlalchemy import Connection, delete, func, literal_column, select, text, update
 from sqlmodel import col
 
+from app.domain.errors import PrimaryStorageFull
+from app.domain.plan import StorageRef
 from app.store.models import HostCapacity, Reservation, ReservationKind, StorageCapacity
 from app.store.sql import copy_rows
 
@@ -48,6 +50,26 @@ def reserve(connection: Connection, holdings: Sequence[Holding]) -> None:
         ],
     )
     _move(connection, ((h.kind, h.resource_uuid, -h.amount) for h in holdings))
+
+
+def reserve_storage(
+    connection: Connection, storage: StorageRef, holder_uuid: str, amount: int, what: str
+) -> None:
+    """Hold bytes for one holder. Raises PrimaryStorageFull, naming `what` they are for."""
+    available = connection.execute(
+        text(
+            "SELECT available_bytes FROM storage_capacities "
+            "WHERE primary_storage_uuid = :uuid FOR UPDATE"
+        ),
+        {"uuid": storage.uuid},
+    ).scalar_one()
+    if available < amount:
+        raise PrimaryStorageFull(
+            f"primary storage[uuid:{storage.uuid}, url:{storage.url}] has {available} bytes "
+            f"available, {what} needs {amount}; remove clones that are no longer needed or "
+            "enlarge the storage"
+        )
+    reserve(connection, [Holding(ReservationKind.STORAGE, storage.uuid, holder_uuid, amount)])
 
 
 def release(

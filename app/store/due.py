@@ -18,7 +18,7 @@ from app.domain.errors import (
     TooManyFailures,
 )
 from app.domain.states import ItemState, check_move
-from app.store import items, jobs, leases
+from app.store import base_claims, items, jobs, leases
 from app.store.hosts import SEEN_WITHIN_S
 
 BATCH = 200
@@ -96,15 +96,35 @@ def _publishable(connection: Connection, table: str, condition: str) -> list[str
 
 def base_sets(connection: Connection, *, steal: bool) -> ByHost:
     """Base sets asked for, and those whose lease lapsed where `steal` allows it."""
+    lapsed = "OR (state = 'Making' AND lease_until <= clock_timestamp())" if steal else ""
     return _base_sets(
         connection,
-        "(state = 'Wanted' AND COALESCE(not_before <= clock_timestamp(), TRUE)) "
-        + ("OR (state = 'Making' AND lease_until <= clock_timestamp())" if steal else ""),
+        "((state = 'Wanted' AND COALESCE(not_before <= clock_timestamp(), TRUE)) "
+        f"{lapsed}) AND NOT {base_claims.OWES}",
     )
 
 
+def owing_base_sets(connection: Connection, *, steal: bool) -> ByHost:
+    """Base sets whose source is to be put back and nobody is at it."""
+    lapsed = " OR s.lease_until <= clock_timestamp()" if steal else ""
+    rows = connection.execute(
+        text(
+            "UPDATE source_snapshots SET published_at = clock_timestamp() FROM base_sets "  # noqa: S608
+            "WHERE base_sets.uuid = base_set_uuid AND base_set_uuid IN (SELECT s.uuid "
+            " FROM source_snapshots d JOIN base_sets s ON s.uuid = d.base_set_uuid "
+            f" WHERE (s.owner IS NULL{lapsed}) "
+            " AND COALESCE(d.not_before <= clock_timestamp(), TRUE) AND COALESCE(d.published_at "
+            " < clock_timestamp() - make_interval(secs => :unclaimed_s), TRUE) "
+            " LIMIT :batch FOR UPDATE OF d SKIP LOCKED) "
+            "RETURNING base_sets.host_uuid, base_sets.uuid"
+        ),
+        {"unclaimed_s": UNCLAIMED_S, "batch": BATCH},
+    ).all()
+    return _by_host([(row.host_uuid, row.uuid) for row in rows])
+
+
 def removable_base_sets(connection: Connection) -> ByHost:
-    return _base_sets(connection, "state = 'Deleting'")
+    return _base_sets(connection, f"state = 'Deleting' AND NOT {base_claims.OWES}")
 
 
 def _base_sets(connection: Connection, condition: str) -> ByHost:

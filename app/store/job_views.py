@@ -16,8 +16,9 @@ _JOBS = """
 SELECT j.*, a.name AS account_name, c.total, c.succeeded, c.failed, c.canceled,
     c.bytes_done AS bytes_ended, o.running, o.bytes_running, o.bytes_open_total, o.retrying,
     extract(epoch FROM COALESCE(j.finished_at, clock_timestamp()) - j.started_at)::float8
-        AS elapsed_s
+        AS elapsed_s, d.created_at AS snapshot_at, d.error AS snapshot_error
 FROM jobs j LEFT JOIN accounts a ON a.uuid = j.account_uuid
+LEFT JOIN source_snapshots d ON d.base_set_uuid = j.base_set_uuid AND d.paid_at IS NULL
 LEFT JOIN job_counters c ON c.job_uuid = j.uuid
 LEFT JOIN LATERAL (
     SELECT count(*) AS running, coalesce(sum(bytes_done), 0)::bigint AS bytes_running,
@@ -119,6 +120,8 @@ def _job(row: Row[Any]) -> dict[str, Any]:
         "rateBytesPerSecond": _rate(bytes_done, row.elapsed_s),
         "etaSeconds": _eta(row, ended, total),
         "waitReasons": _wait_reasons(row, waiting),
+        "consistency": row.consistency,
+        "sourceSnapshot": _snapshot(row),
         "priority": row.priority,
         "policy": row.policy or {"onFailure": "keep", "maxFailures": None},
         "ignored": row.ignored or [],
@@ -130,6 +133,13 @@ def _job(row: Row[Any]) -> dict[str, Any]:
         "error": row.error,
         "retryOf": row.retry_of,
     }
+
+
+def _snapshot(row: Row[Any]) -> dict[str, Any] | None:
+    """What still holds the running source still: the job ends when the source is put back."""
+    if row.snapshot_at is None:
+        return None
+    return {"since": _time(row.snapshot_at), "error": row.snapshot_error}
 
 
 def _bytes_total(row: Row[Any], ended: int, total: int) -> int | None:

@@ -115,9 +115,10 @@ def note_error(connection: Connection, job_uuid: str, error: ErrorCode) -> None:
     )
 
 
-# Every item has ended or, all or nothing, every one is made.
+# Every item has ended or, all or nothing, every one is made; and the source is as it was before.
 COMPLETE = (
-    "EXISTS (SELECT 1 FROM job_counters c WHERE c.job_uuid = jobs.uuid "
+    "NOT EXISTS (SELECT 1 FROM source_snapshots d WHERE d.base_set_uuid = jobs.base_set_uuid "
+    "AND d.paid_at IS NULL) AND EXISTS (SELECT 1 FROM job_counters c WHERE c.job_uuid = jobs.uuid "
     "AND (c.succeeded + c.failed + c.canceled = c.total "
     "OR (jobs.policy->>'onFailure' = 'allOrNothing' AND NOT EXISTS "
     "(SELECT 1 FROM items WHERE items.job_uuid = jobs.uuid AND items.state <> 'Made'))))"
@@ -125,7 +126,8 @@ COMPLETE = (
 
 
 def begin_finishing(connection: Connection, job_uuid: str) -> bool:
-    """Every item is at its end; False if the job was past that already, or is not there yet."""
+    """Every item is at its end and the source is back; False if the job was past that already, or
+    is not there yet."""
     check_move(JobState.RUNNING, JobState.FINISHING)
     # Held first: whoever sends made items back holds the row too, and is seen afterwards.
     connection.execute(
@@ -139,6 +141,19 @@ def begin_finishing(connection: Connection, job_uuid: str) -> bool:
             ),
             {"job_uuid": job_uuid},
         ).rowcount
+    )
+
+
+def complete_of(connection: Connection, base_set_uuid: str) -> list[str]:
+    """Those of the set's running jobs that have nothing left to wait for."""
+    return list(
+        connection.execute(
+            text(
+                "SELECT uuid FROM jobs WHERE base_set_uuid = :uuid "  # noqa: S608
+                f"AND state = 'Running' AND {COMPLETE}"
+            ),
+            {"uuid": base_set_uuid},
+        ).scalars()
     )
 
 

@@ -15,7 +15,6 @@ from app.domain.plan import (
     VolumeType,
 )
 from app.domain.spec import CloneSpec
-from app.store import bases
 from app.store.models import (
     Base,
     Origin,
@@ -26,6 +25,7 @@ from app.store.models import (
     VmState,
     Volume,
 )
+from app.store.source_volumes import source_volumes
 from app.store.sql import select_columns
 
 
@@ -139,7 +139,7 @@ def ref(connection: Connection, vm_uuid: str) -> SourceRef:
         ),
         {"uuid": vm_uuid},
     ).one()
-    volumes = bases.source_volumes(connection, vm_uuid, with_data_volumes=True)
+    volumes = source_volumes(connection, vm_uuid, with_data_volumes=True)
     return SourceRef(**{**row._mapping, "nics": tuple(row.nics)}, volumes=tuple(volumes))
 
 
@@ -178,7 +178,7 @@ def cloneable_volumes(connection: Connection, vm_uuid: str) -> list[tuple[Volume
 
 
 def load_bases(connection: Connection, base_set_uuid: str, spec: CloneSpec) -> list[SourceBase]:
-    """The bases that a Ready set, held by `bases.hold`, has for the spec, root first."""
+    """The bases that a Ready set, held by `base_sets.hold`, has for the spec, root first."""
     query = (
         select_columns(
             Base,

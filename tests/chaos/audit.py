@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from app.domain.plan import CloneStrategy, SourceVolume
-from app.store.bases import source_volumes
 from app.store.session import Database
+from app.store.source_volumes import source_volumes
 from tests.chaos.arena import Arena, Place
 from tests.chaos.client import Answer, Api, Request
 from workers.agent import machine_id

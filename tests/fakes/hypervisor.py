@@ -7,6 +7,7 @@ from app.domain.errors import VmStartFailed
 from app.domain.guest import GuestReport
 from app.domain.plan import ClonePlan, NicPlan, SourceRef, SourceVolume
 from workers.hypervisors.base import Domain, DomainTemplate, Prepared, SourceLook
+from workers.hypervisors.snapshots import Snapshots
 
 
 @dataclass
@@ -20,6 +21,8 @@ class FakeHypervisor:
     agents: dict[str, GuestReport] = field(default_factory=dict)  # by VM, those that answer
     notes: tuple[str, ...] = ()  # what clones will lack
     needs: tuple[str, ...] = ()  # what their host has to run
+    snapshots: Snapshots | None = None
+    source_runs: bool = False
 
     def _called(self, name: str) -> None:
         self.calls.append(name)
@@ -29,7 +32,7 @@ class FakeHypervisor:
         """What the inventory says."""
 
     def look_at(self, source: SourceRef) -> SourceLook:
-        return SourceLook(running=False)
+        return SourceLook(running=self.source_runs)
 
     def prepare(
         self,

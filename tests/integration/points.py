@@ -46,13 +46,17 @@ class Points:
     def install(self) -> None:
         """For good: only in a process that ends soon."""
         sys.addaudithook(self._heard)
-        for name in QUIET:
-            setattr(os, name, self._before(name, getattr(os, name)))
+        self.watch(os, *QUIET)
         for module in [m for n, m in sys.modules.items() if n.startswith("workers.")]:
             for name, library in list(vars(module).items()):
                 if isinstance(library, ctypes.CDLL):
                     setattr(module, name, _Library(library, self))
         self._watch_commits()
+
+    def watch(self, owner: Any, *names: str) -> None:
+        """These calls of a class or module are points, too."""
+        for name in names:
+            setattr(owner, name, self._before(name, getattr(owner, name)))
 
     def reach(self, what: str) -> None:
         if not self.counting:

@@ -62,7 +62,8 @@ class World:
 
     def another_engine(self) -> Engine:
         """For a process of its own: connections do not survive a fork."""
-        engine = Engine(self.database_url, self.settings)
+        hypervisor = self.engine.worker.fake_hypervisor
+        engine = Engine(self.database_url, self.settings, hypervisor=hypervisor)
         let_files_rest(engine, self.inventory, self.storage)
         return engine
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from app.domain.guest import GuestReport
 from app.domain.plan import ClonePlan, NicPlan, RunningDomain, SourceRef, SourceVolume
+from workers.hypervisors.snapshots import Snapshots
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,10 @@ class Prepared:
 
 
 class Hypervisor(Protocol):
+    @property
+    def snapshots(self) -> Snapshots | None:
+        """None where no source ever runs."""
+
     def facts(self) -> HostFacts | None:
         """None where the host has what the inventory says. Raises HostDisconnected."""
 

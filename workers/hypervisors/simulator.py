@@ -18,6 +18,10 @@ class SimulatorHypervisor:
         self._defined = StateFiles(folder / "defined")
         self._running = StateFiles(folder / "running")
 
+    @property
+    def snapshots(self) -> None:
+        """A running source is copied as a stopped one."""
+
     def facts(self) -> None:
         """What the inventory says."""
 

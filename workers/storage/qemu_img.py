@@ -37,6 +37,18 @@ def flatten(source: SourceVolume, target: int, virtual_size: int, control: CopyC
     )
 
 
+def commit(source: SourceVolume, top: int, virtual_size: int, control: CopyControl) -> None:
+    """Write what the topmost file of the chain holds to the one below it, and empty it. `top` is
+    its descriptor. Raises SourceVolumeBusy where another process has one of them open."""
+    _run(
+        ["commit", "-p", "--image-opts", _image_options(source)],
+        f"write {source.path} back to the file below it",
+        top,
+        control,
+        total_bytes=virtual_size,
+    )
+
+
 def grow(target: int, size: int, control: CopyControl) -> None:
     """Leave a qcow2 file with the larger virtual size."""
     command = ["resize", "-f", VolumeFormat.QCOW2, _path_of(target), str(size)]

@@ -42,7 +42,8 @@ def signature(source: SourceVolume, now_ns: int) -> tuple[FileSignature, ...]:
     """
     files = [BackingFile(source.path, source.format), *source.backing]
     below = [*files[1:], None]
-    return tuple(_looked_at(file, under, now_ns) for file, under in zip(files, below, strict=True))
+    by_ns = None if source.frozen else now_ns - SETTLED_NS
+    return tuple(_looked_at(file, under, by_ns) for file, under in zip(files, below, strict=True))
 
 
 def check_content(source: SourceVolume) -> int:
@@ -65,7 +66,9 @@ def is_plain(descriptor: int, source: SourceVolume) -> bool:
     return not header.snapshots and not header.has_bitmaps
 
 
-def _looked_at(file: BackingFile, below: BackingFile | None, now_ns: int) -> FileSignature:
+def _looked_at(
+    file: BackingFile, below: BackingFile | None, settled_by_ns: int | None
+) -> FileSignature:
     with opened(file.path) as descriptor:
         # First of all: what somebody is writing now may look invalid and be whole in a moment.
         if is_open_for_writing(descriptor):
@@ -74,7 +77,7 @@ def _looked_at(file: BackingFile, below: BackingFile | None, now_ns: int) -> Fil
             )
         status = os.fstat(descriptor)
         # Every write moves the change time, and nobody can set it.
-        if now_ns - status.st_ctime_ns < SETTLED_NS:
+        if settled_by_ns is not None and status.st_ctime_ns > settled_by_ns:
             raise SourceVolumeBusy(f"{file.path} was written just now; it is copied once it rests")
         if file.format is VolumeFormat.QCOW2:
             header = qcow2.read_header(descriptor, file.path)

@@ -16,6 +16,8 @@ from workers.storage.root import Root
 
 IMAGES = frozenset({TraceKind.VOLUME, TraceKind.BASE})
 FOLDERS = frozenset({TraceKind.VOLUME_FOLDER, TraceKind.ACCOUNT_FOLDER})
+# What only its owner can judge: of an overlay that is who puts the source back.
+_NEVER = frozenset({TraceKind.FOREIGN, TraceKind.OVERLAY})
 # An NFS client's name for a file that was removed while somebody has it open: it goes by itself.
 _SILLY_RENAME = ".nfs"
 
@@ -52,7 +54,7 @@ def discard(opened: Root, trace: Trace) -> None:
     found = look(opened, inside)
     if found is None:
         return
-    if found.kind is TraceKind.FOREIGN or (found.kind, found.uuid) != (trace.kind, trace.uuid):
+    if found.kind in _NEVER or (found.kind, found.uuid) != (trace.kind, trace.uuid):
         raise OperationFailed(f"{trace.path} is nothing of vmclone's; look at it and remove it")
     if found.kind in FOLDERS:
         opened.remove_folder(inside)

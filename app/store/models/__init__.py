@@ -24,6 +24,7 @@ from app.store.models.inventory import (
 )
 from app.store.models.jobs import IdempotencyKey, Job, JobCounters, JobKind, JobResult, Webhook
 from app.store.models.limits import Limit, LimitName, LimitScope
+from app.store.models.snapshots import SourceSnapshot
 from app.store.models.vms import (
     NicState,
     Origin,
@@ -71,6 +72,7 @@ __all__ = [
     "ReservationKind",
     "ResourceState",
     "Session",
+    "SourceSnapshot",
     "Step",
     "StorageCapacity",
     "SweeperPass",

@@ -64,6 +64,7 @@ class Job(SQLModel, table=True):
     wait_reason: WaitReason | None = enum_of(WaitReason, "wait_reason", nullable=True)
     base_set_uuid: str | None = reference("base_sets.uuid", nullable=True, index=True)
     error: dict[str, Any] | None = json_value()
+    consistency: str | None = None  # of the moment that its clones are of
     retry_of: str | None = loose_uuid()
     published_at: Moment = moment()
     cancel_requested_at: Moment = moment()

@@ -12,8 +12,10 @@ import psycopg
 import pytest
 
 from app.domain.errors import VmStartFailed, VolumeIOError
+from app.store import hosts
 from app.store.models import JobKind
 from tests.engine import Engine
+from tests.fakes.snapshots import FakeSnapshots, RunningSimulator, Seen
 from tests.integration.child import Say, forked
 from tests.integration.points import Points
 from tests.integration.real_files import World, real_files
@@ -40,6 +42,22 @@ def world(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> 
 def test_a_linked_clone(world: World) -> None:
     walk(world, partial(clone, mode="linked"), "Succeeded")
     assert len(list((world.storage / "rootVolumes").rglob("*.qcow2"))) > 1
+
+
+@pytest.mark.parametrize("world", [True], indirect=True)
+def test_a_clone_of_a_source_that_runs(world: World, tmp_path: Path) -> None:
+    """Its disks are put back each time, too."""
+    with world.engine.database.single() as connection:
+        host = hosts.ref(connection, world.inventory.hosts[0])
+    snapshots = FakeSnapshots(tmp_path / "snapshots")
+    world.engine.worker.fake_hypervisor = RunningSimulator(host, world.settings, snapshots)
+
+    def asked_and_put_back(world: World) -> str:
+        assert snapshots.seen == Seen()
+        assert list((world.storage / "work").iterdir()) == []
+        return clone(world)
+
+    walk(world, asked_and_put_back, "Succeeded")
 
 
 @pytest.mark.parametrize("world", [True], indirect=True)

@@ -8,8 +8,8 @@ from sqlalchemy import text
 
 from app.domain.errors import InvalidArgument, ResourceNotFound
 from app.queue import TaskName, host_queue
-from app.store import bases, leases, limits
-from app.store.bases import BaseClaim
+from app.store import base_claims, leases, limits
+from app.store.base_claims import BaseClaim
 from app.store.models import LimitName, LimitScope
 from tests.factories import make_account, make_job
 from tests.integration.engine.conftest import Faked
@@ -227,13 +227,13 @@ def test_bases_leave_a_process_of_their_machine_to_what_is_quick(make_faked: Any
     database = faked.engine.database
 
     def claim(uuid: str) -> BaseClaim | None:
-        return bases.claim(database, uuid, owner="worker", lease_s=15)
+        return base_claims.claim(database, uuid, owner="worker", lease_s=15)
 
     mine = claim(first)
     assert mine is not None
     assert claim(second) is not None
     assert claim(third) is None
-    assert bases.next_wanted(database, other) == (one, third)
+    assert base_claims.next_wanted(database, other) == (one, third)
     # A full copy waits behind them.
     faked.engine.publisher.lost = lambda message: message[0] is TaskName.CLONE_VM
     with database.engine.begin() as connection:
@@ -255,7 +255,7 @@ def test_a_base_that_found_no_room_is_next(faked: Faked) -> None:
 
     def while_it_is_made(call: str) -> None:
         if call == "make_base":
-            lost.append(str(bases.claim(database, refused, owner="other", lease_s=15)))
+            lost.append(str(base_claims.claim(database, refused, owner="other", lease_s=15)))
             faked.engine.publisher.messages.clear()
 
     faked.storage.before = while_it_is_made

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
-from app.store import bases
+from app.store import base_sets
 from app.store.session import Database
 from tests.factories import make_inventory
 
@@ -100,12 +100,12 @@ def test_a_set_that_a_grant_builds_on_is_not_removed_under_it(database: Database
             return str(connection.scalar(text("SELECT state::text FROM base_sets")))
 
     with database.engine.begin() as grant:
-        assert bases.hold(grant, "s")
-        database.run(lambda c: bases.mark_unused(c, grace_s=60))
+        assert base_sets.hold(grant, "s")
+        database.run(lambda c: base_sets.mark_unused(c, grace_s=60))
         assert state() == "Ready"
         with database.engine.connect() as hand_over, pytest.raises(OperationalError):
             hand_over.exec_driver_sql("SELECT 1 FROM base_sets FOR UPDATE NOWAIT")
-    database.run(lambda c: bases.mark_unused(c, grace_s=60))
+    database.run(lambda c: base_sets.mark_unused(c, grace_s=60))
     assert state() == "Deleting"
     with database.engine.begin() as grant:
-        assert not bases.hold(grant, "s")
+        assert not base_sets.hold(grant, "s")

@@ -36,6 +36,7 @@ from workers.hypervisors.kvm.faults import is_gone, is_invalid_now
 from workers.hypervisors.kvm.guest_files import GuestFiles, read_files
 from workers.hypervisors.kvm.networks import Networks
 from workers.hypervisors.kvm.plan_parts import parts_of, rehearsed_parts
+from workers.hypervisors.kvm.snapshots import KvmSnapshots
 from workers.hypervisors.kvm.source_disks import seed_of, targets_of
 from workers.hypervisors.kvm.source_domain import SourceDisk, SourceDomain, check_cloneable
 from workers.hypervisors.kvm.source_xml import METADATA_NAMESPACE, masked, read_own, read_source
@@ -55,6 +56,7 @@ class KvmHypervisor:
         self._host = host
         self._connection = connection or Connection(host.libvirt_uri or SYSTEM_URI)
         self._networks = Networks(self._connection)
+        self.snapshots = KvmSnapshots(host, self._connection)
 
     def facts(self) -> HostFacts:
         with self._opened("looking at the host") as libvirtd:

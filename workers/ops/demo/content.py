@@ -12,8 +12,8 @@ from app.domain.errors import OperationTimeout
 from app.domain.plan import SourceVolume
 from app.endpoints import database_url
 from app.settings import Settings
-from app.store.bases import source_volumes
 from app.store.session import Database
+from app.store.source_volumes import source_volumes
 from workers.storage.reader import open_image
 
 _CHUNK = 1 << 20

@@ -168,6 +168,8 @@ def _judge_trace(
     trace: Trace, ref: StorageRef, first: Known, again: Known, where: str
 ) -> Finding | None:
     name = trace.path or str(trace.uuid)
+    if trace.kind is TraceKind.OVERLAY:
+        return _judge_overlay(trace, ref, first, again, where)
     if trace.kind is TraceKind.FOREIGN:
         return Finding(
             Kind.FOREIGN,
@@ -183,6 +185,23 @@ def _judge_trace(
     ):
         return None
     return Finding(Kind.ORPHAN, trace.kind, name, where, "nobody knows it", REMOVE, trace.allocated)
+
+
+def _judge_overlay(
+    trace: Trace, ref: StorageRef, first: Known, again: Known, where: str
+) -> Finding | None:
+    """Never removed here: it may hold what a guest wrote."""
+    if ref.uuid in {known.overlays.get(str(trace.uuid)) for known in (first, again)}:
+        return None
+    return Finding(
+        Kind.FOREIGN,
+        trace.kind,
+        str(trace.path),
+        where,
+        "no snapshot of a running source is owed that has it",
+        "see that no domain's disk stands on it (virsh domblklist --details), then remove it",
+        trace.allocated,
+    )
 
 
 def _knows(known: Known, trace: Trace, ref: StorageRef) -> bool:

@@ -1,0 +1,1 @@
+"""Sources that run while they are cloned."""
