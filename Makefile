@@ -3,18 +3,25 @@ PYTHON ?= python3
 BIN := .venv/bin
 LEVELS := unit integration e2e chaos browser
 LEVEL ?= $(LEVELS)
-FOLDERS = $(LEVEL:e2e=e2e kvm guest)
+# Their files bring servers of their own, so two run side by side; of the others each has the machine.
+PAIRED = $(wildcard $(addprefix tests/,$(filter unit integration,$(LEVEL))))
+ALONE = $(wildcard $(addprefix tests/,$(filter-out unit integration,$(LEVEL:e2e=e2e kvm guest))))
 
 .PHONY: run test lint chaos deep bench lock clean
 
-run: .venv/.installed
-	@$(BIN)/vmclone demo $(if $(ONCE),--once)
+# HYPERVISOR=kvm: guests that boot, on this libvirt host; IMAGE=FILE clones that one. ONCE=1 ends it.
+run: .venv/.installed $(if $(filter kvm,$(HYPERVISOR)),.venv/.kvm)
+	@$(BIN)/vmclone demo $(if $(HYPERVISOR),--hypervisor $(HYPERVISOR)) \
+	  $(if $(IMAGE),--image "$(IMAGE)") $(if $(ONCE),--once)
 
 test: .venv/.developed
 	@$(if $(filter-out $(LEVELS),$(LEVEL)),echo "LEVEL is one of: $(LEVELS)" >&2; exit 2)
 	@$(BIN)/python -m tests.machine
 	@$(if $(filter command environment,$(firstword $(origin LEVEL))),,$(MAKE) --no-print-directory lint)
-	@$(BIN)/python -m pytest $(wildcard $(addprefix tests/,$(FOLDERS)))
+	@failed=0; \
+	  $(if $(PAIRED),$(BIN)/python -m pytest -n 2 --dist loadfile $(PAIRED) || failed=1;) \
+	  $(if $(ALONE),$(BIN)/python -m pytest $(ALONE) || failed=1;) \
+	  exit $$failed
 
 lint: .venv/.developed
 	$(BIN)/ruff check --quiet .
@@ -22,13 +29,14 @@ lint: .venv/.developed
 	$(BIN)/mypy --no-error-summary
 	@layers=$$($(BIN)/lint-imports --no-cache) || { echo "$$layers"; exit 1; }
 
-# Long fault runs; APART=1 lets the stack recover between two faults. VERBOSE=1 says all that is done.
+# Long fault runs; APART=1 lets the stack recover between two faults, ONLY="kill worker" is one kind
+# of them. VERBOSE=1 says all that is done.
 chaos: SEEDS ?= 5
 chaos: FIRST_SEED ?= 1
 chaos: .venv/.developed
 	@$(BIN)/python -m tests.machine
 	@$(BIN)/python -m tests.chaos --seeds $(SEEDS) --first-seed $(FIRST_SEED) \
-	  $(if $(APART),--apart) $(if $(VERBOSE),--verbose)
+	  $(if $(APART),--apart) $(if $(ONLY),--only "$(ONLY)") $(if $(VERBOSE),--verbose)
 
 # What make test does a part of: each crash point, of running sources too, and many random lives of
 # jobs.
@@ -63,6 +71,14 @@ lock: .venv/.developed
 	@echo "Installing what vmclone needs …"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# A binding to the host's own libvirt, so it is built here.
+.venv/.kvm: .venv/.installed requirements-kvm.lock
+	@echo "Building libvirt's Python binding …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-kvm.lock \
+	  || { echo "libvirt-python could not be built; on Debian and Ubuntu it needs:" \
+	  "apt-get install libvirt-dev pkg-config gcc python3-dev" >&2; exit 1; }
 	@touch $@
 
 .venv/.developed: .venv/.installed requirements-dev.lock

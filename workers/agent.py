@@ -42,7 +42,7 @@ STORAGE_INTERVAL_S = 3.0
 HYPERVISOR_LIMIT_S = 15.0  # for a look at all of them
 QUEUE_INTERVAL_S = 5.0
 LOCKS_INTERVAL_S = 10.0
-FRESH_S = 15.0  # for so long after a change our Celery worker may still be starting
+FRESH_S = 15.0  # for so long our Celery worker may still be starting
 STOP_GRACE_S = 45.0
 CONTROL_PROCESSES = 2
 CONTROL_SEEN_S = 5
@@ -82,6 +82,8 @@ class Agent:
         self._told_queues_at_s = 0.0
         self._tidied_at_s = 0.0
         self._changed_at_s = time.monotonic()
+        # A queue of its own keeps a worker without any host yet waiting on something.
+        self._consumer = self._child(self._name, [f"agent.{self._id}"], self._processes)
         self._storages = StorageWatch(settings, self._database)
         self._hypervisors = HypervisorWatch(settings, self._database)
         self._identities = IdentityWatch(settings, self._database)
@@ -93,9 +95,7 @@ class Agent:
             children.append(self._child(name, [CONTROL_QUEUE], CONTROL_PROCESSES))
             children.append(Child("webhooks", [*_worker_command(), "--webhooks"]))
         if self._serve_hosts:
-            # A queue of its own keeps a worker without any host yet waiting on something.
-            queue = f"agent.{self._id}"
-            children.append(self._child(self._name, [queue], self._processes))
+            children.append(self._consumer)
         with closing(self._database):
             return Supervisor(children, grace_s=STOP_GRACE_S, together=True).run(
                 tick=self.tick, tick_s=TICK_S
@@ -163,7 +163,8 @@ class Agent:
         self._served, self._told_queues_at_s = served, now_s
 
     def _queue_interval_s(self, now_s: float) -> float:
-        return TICK_S if now_s - self._changed_at_s < FRESH_S else QUEUE_INTERVAL_S
+        since_s = max(self._changed_at_s, self._consumer.started_at_s)
+        return TICK_S if now_s - since_s < FRESH_S else QUEUE_INTERVAL_S
 
 
 def _worker_command() -> list[str]:

@@ -6,6 +6,7 @@ still by a snapshot, for the jobs that were there before it.
 """
 
 import logging
+import time
 from contextlib import suppress
 
 from app.domain.errors import (
@@ -52,14 +53,14 @@ def prepare_base(base_set_uuid: str, worker: WorkerContext) -> None:
         ),
         hand_back=lambda claim: base_claims.hand_back(worker.database, claim),
     )
-    host_uuid = None
+    host_uuid, began_s = None, time.monotonic()
     with held as mine:
         if mine is not None:
             host_uuid = mine.claim.host_uuid
             _make_or_fail(mine.claim, mine.lease, worker)
     if host_uuid is not None:
         _pass_on(host_uuid, worker)
-    worker.wake_scheduler()
+    worker.wake_scheduler(after_s=time.monotonic() - began_s)
     # At once, and after the clones were told that they may begin.
     put_back(base_set_uuid, worker)
 

@@ -28,6 +28,7 @@ from workers.storage.base import Storage
 log = logging.getLogger(__name__)
 
 WAKE_INTERVAL_S = 0.2
+LONG_S = 0.05  # work that takes this long ends rarely enough to be worth a message each time
 WAKE_KEY = "vmclone:scheduler:woken"
 
 
@@ -75,9 +76,13 @@ class WorkerContext:
         except Exception:
             log.warning("could not publish, the sweeper will", exc_info=True)
 
-    def wake_scheduler(self) -> None:
-        """A slot is free. One message an interval, whichever of the processes sends it: a batch
-        costs the same for one item as for many, and the scheduler's timer covers the rest."""
+    def wake_scheduler(self, *, after_s: float) -> None:
+        """A slot is free after so many seconds of work. One message an interval, whichever of the
+        processes sends it: a batch costs the same for one item as for many, and the scheduler's
+        timer covers the rest. Long work has few slots, and none of them should stay empty."""
+        if after_s >= LONG_S:
+            self.publish(TaskName.SCHEDULE)
+            return
         now_s = time.monotonic()
         if now_s - self.woke_at_s < WAKE_INTERVAL_S:
             return

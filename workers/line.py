@@ -54,10 +54,12 @@ def _take(claim: Callable[..., Claim | None], worker: WorkerContext) -> bool:
         hand_back=lambda mine: items.give_up(worker.database, mine),
     )
     complete = None
+    began_s = time.monotonic()
     with held as mine:
         if mine is not None:
             complete = run(mine.claim, mine.lease, worker)
     # Not under the lock: the broker may be slow, and who wants the lock kills its holder.
     if complete is not None:
-        publish_end(worker, claimed[0].job_uuid, complete)
+        took_s = time.monotonic() - began_s
+        publish_end(worker, claimed[0].job_uuid, complete, took_s=took_s)
     return bool(claimed)

@@ -53,7 +53,7 @@ def put_back(base_set_uuid: str, worker: WorkerContext) -> None:
         beat=lambda claim, _: snapshots.beat(worker.beats, claim, lease_s=lease_s),
         hand_back=lambda claim: snapshots.hand_back(worker.database, claim),
     )
-    paid = False
+    paid, began_s = False, time.monotonic()
     with held as mine:
         if mine is not None:
             paid = _pay_or_retry(mine.claim, mine.lease, worker)
@@ -61,7 +61,7 @@ def put_back(base_set_uuid: str, worker: WorkerContext) -> None:
         jobs = snapshots.finishing(worker.database, base_set_uuid)
         if jobs:
             worker.publish(TaskName.FINISH, *jobs)
-        worker.wake_scheduler()
+        worker.wake_scheduler(after_s=time.monotonic() - began_s)
 
 
 def _pay_or_retry(claim: DebtClaim, lease: Lease, worker: WorkerContext) -> bool:

@@ -193,9 +193,9 @@ class ItemRun:
         return items.end_rolled_back(self._worker.database, self._claim, ends_as)
 
 
-def publish_end(worker: WorkerContext, job_uuid: str, complete: bool) -> None:
+def publish_end(worker: WorkerContext, job_uuid: str, complete: bool, *, took_s: float) -> None:
     """A slot is free; the last item of a job sends it to its finish. What is published here the
     sweeper would publish later."""
     if complete and worker.database.run(lambda c: jobs.begin_finishing(c, job_uuid)):
         worker.publish(TaskName.FINISH, job_uuid)
-    worker.wake_scheduler()
+    worker.wake_scheduler(after_s=took_s)

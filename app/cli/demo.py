@@ -5,8 +5,9 @@ import importlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 
@@ -30,7 +31,7 @@ class Clone:
     name: str
     item: Json
     vm: Json | None  # VmInstanceInventory; None where the name failed
-    difference: str | None  # from the source's content
+    difference: str | None = None  # from the source's content
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +40,26 @@ class Check:
     broken: str | None  # how; None where it held
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished clone job; items and results are in the order of the names."""
+
+    job_uuid: str
+    items: Sequence[Json]
+    results: Sequence[Json]
+    took_s: float  # from the request on
+
+
 def run_demo(settings: Settings, console: Console) -> bool:
     """Clone the demo's source VM five times through the public API and show what came out. True
     if every check held; what kept it from running is shown, too."""
+    return run_shown(console, _demo(settings, console))
+
+
+def run_shown(console: Console, demo: Coroutine[Any, Any, bool]) -> bool:
+    """What it answers; False, and shown, where it raises."""
     try:
-        return asyncio.run(_demo(settings, console))
+        return asyncio.run(demo)
     except (ApiError, CloneError) as exc:
         console.print(f"the demo could not run: {exc}", style="red", markup=False)
     except Exception as exc:
@@ -62,47 +78,67 @@ async def _demo(settings: Settings, console: Console) -> bool:
         await client.wait_until_ready(timeout_s=READY_TIMEOUT_S)
         await client.log_in()
         source = await asyncio.to_thread(source_side.prepare, settings)
-        await asyncio.to_thread(content.wait_until_served, settings, timeout_s=READY_TIMEOUT_S)
+        await asyncio.to_thread(
+            content.wait_until_served,
+            settings,
+            log=settings.home / "log",
+            timeout_s=READY_TIMEOUT_S,
+        )
         demo_report.show_source(console, source.files)
         before = content.checksum(source.files)
-        began_s = time.monotonic()
-        job_uuid = await client.clone(source.vm_uuid, {"names": NAMES, "full": True})
-        await follow(client, job_uuid, console, timeout_s=JOB_TIMEOUT_S)
-        took_s = time.monotonic() - began_s
-        items, results = await client.items(job_uuid), await client.result(job_uuid)
+        run = await clone_all(client, console, source.vm_uuid, timeout_s=JOB_TIMEOUT_S)
 
-    made = [item["vmUuid"] for item in items if item["state"] == "Succeeded"]
+    made = [item["vmUuid"] for item in run.items if item["state"] == "Succeeded"]
     differences = await asyncio.to_thread(content.differences, settings, source.vm_uuid, made)
     clones = [
         Clone(item["name"], item, result.get("inventory"), differences.get(item["vmUuid"]))
-        for item, result in zip(items, results, strict=True)
+        for item, result in zip(run.items, run.results, strict=True)
     ]
     checks = judge(clones, source_changed=before != content.checksum(source.files))
     demo_report.show_clones(console, clones)
     demo_report.show_checks(console, checks)
-    demo_report.show_times(console, items, took_s)
-    demo_report.show_addresses(console, server, settings, source.vm_uuid, job_uuid)
+    demo_report.show_times(console, run.items, run.took_s)
+    demo_report.show_addresses(console, server, settings, source.vm_uuid, run.job_uuid)
     return all(check.broken is None for check in checks)
 
 
+async def clone_all(client: Client, console: Console, vm_uuid: str, *, timeout_s: float) -> Run:
+    """Raises ApiError."""
+    began_s = time.monotonic()
+    job_uuid = await client.clone(vm_uuid, {"names": NAMES, "full": True})
+    await follow(client, job_uuid, console, timeout_s=timeout_s)
+    took_s = time.monotonic() - began_s
+    return Run(job_uuid, await client.items(job_uuid), await client.result(job_uuid), took_s)
+
+
 def judge(clones: Sequence[Clone], *, source_changed: bool) -> list[Check]:
+    differences = "; ".join(f"{c.name}: {c.difference}" for c in clones if c.difference)
+    return [
+        Check("every name became a VM", failures(clones)),
+        Check("every clone reads as its source, byte for byte", differences or None),
+        *uniqueness(clones),
+        source_check(changed=source_changed),
+    ]
+
+
+def uniqueness(clones: Sequence[Clone]) -> list[Check]:
     vms = [clone.vm for clone in clones if clone.vm]
     nics = [nic for vm in vms for nic in vm["vmNics"]]
     volumes = [volume for vm in vms for volume in vm["allVolumes"]]
     uuids = [each["uuid"] for each in (*vms, *nics, *volumes)]
-    differences = "; ".join(f"{c.name}: {c.difference}" for c in clones if c.difference)
     return [
-        Check("every name became a VM", _failures(clones)),
-        Check("every clone reads as its source, byte for byte", differences or None),
-        Check("no uuid is used twice", _repeated(uuids)),
-        Check("no MAC is used twice", _repeated(nic["mac"] for nic in nics)),
-        Check("no address is used twice", _repeated(nic["ip"] for nic in nics)),
-        Check("no volume file is used twice", _repeated(v["installPath"] for v in volumes)),
-        Check("the source is unchanged", "its checksum differs" if source_changed else None),
+        Check("no uuid is used twice", repeated(uuids)),
+        Check("no MAC is used twice", repeated(nic["mac"] for nic in nics)),
+        Check("no address is used twice", repeated(nic["ip"] for nic in nics)),
+        Check("no volume file is used twice", repeated(v["installPath"] for v in volumes)),
     ]
 
 
-def _failures(clones: Sequence[Clone]) -> str | None:
+def source_check(*, changed: bool) -> Check:
+    return Check("the source is unchanged", "its checksum differs" if changed else None)
+
+
+def failures(clones: Sequence[Clone]) -> str | None:
     failed = [
         f"{clone.name}: {(clone.item.get('error') or {}).get('details') or clone.item['state']}"
         for clone in clones
@@ -111,6 +147,6 @@ def _failures(clones: Sequence[Clone]) -> str | None:
     return "; ".join(failed) or (None if clones else "there is no clone")
 
 
-def _repeated(values: Iterable[str]) -> str | None:
-    repeated = [value for value, count in Counter(values).items() if count > 1]
-    return f"used again: {', '.join(repeated)}" if repeated else None
+def repeated(values: Iterable[str]) -> str | None:
+    again = [value for value, count in Counter(values).items() if count > 1]
+    return f"used again: {', '.join(again)}" if again else None

@@ -4,17 +4,16 @@ touches hosts and images lives under `workers` and is loaded by name."""
 import asyncio
 import importlib
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from app.cli.demo_command import demo
 from app.cli.doctor import doctor
 from app.cli.failures import one_line
 from app.cli.inventory import inventory
 from app.cli.limits import limits
-
-if TYPE_CHECKING:
-    from app.settings import Settings
+from app.cli.starting import migrate_to_head, read_settings
 
 app = typer.Typer(
     help="Clones virtual machines in bulk, behind ZStack's CloneVmInstance API.",
@@ -61,7 +60,7 @@ def up() -> None:
     from app.cli.client import ApiError, find_server, wait_until_ready
     from app.embedded.stack import run_stack
 
-    settings = _settings()
+    settings = read_settings()
 
     def announce() -> None:
         server = find_server(settings, environment={})
@@ -72,36 +71,10 @@ def up() -> None:
         else:
             typer.echo(f"ready on {server.url}; Ctrl-C stops it")
 
-    raise typer.Exit(run_stack(settings, migrate=_migrate, alongside=announce))
+    raise typer.Exit(run_stack(settings, migrate=migrate_to_head, alongside=announce))
 
 
-@app.command()
-def demo(
-    once: Annotated[bool, typer.Option("--once", help="Stop after the table.")] = False,
-) -> None:
-    """Run everything on this machine, clone a source VM five times and check every clone."""
-    from rich.console import Console
-
-    from app.cli.demo import run_demo
-    from app.cli.terminal import children_speak_to
-    from app.embedded.stack import run_stack
-
-    settings = _settings()
-    log = settings.home / "log" / "demo.log"
-    with children_speak_to(log) as terminal:
-        # Without emoji: the MAC address fa:47:a2:ab:7c:00 has one in rich's eyes.
-        console = Console(file=terminal, emoji=False, highlight=False)
-        console.print(f"starting; what the servers say goes to {log}", soft_wrap=True)
-
-        def alongside() -> int | None:
-            held = run_demo(settings, console)
-            if once or not held:
-                return 0 if held else 1
-            console.print("serving until Ctrl-C")
-            return None
-
-        status = run_stack(settings, migrate=_migrate, alongside=alongside)
-    raise typer.Exit(status)
+app.command()(demo)
 
 
 @app.command()
@@ -109,7 +82,7 @@ def api() -> None:
     """Serve the HTTP API."""
     from app.api.main import run
 
-    run(_settings())
+    run(read_settings())
 
 
 @app.command()
@@ -127,7 +100,7 @@ def worker(
 ) -> None:
     """Work for hosts and the control queue; without options for all that are this machine's."""
     workers = importlib.import_module("workers.main")
-    settings = _settings()
+    settings = read_settings()
     if consume and name and processes:
         workers.consume(settings, name=name, queues=consume.split(","), processes=processes)
         return
@@ -143,23 +116,4 @@ def migrate() -> None:
     """Bring the database to this version's tables."""
     from app.endpoints import database_url
 
-    _migrate(database_url(_settings()))
-
-
-def _migrate(url: str) -> None:
-    from app.store.migrate import migrate as bring_to_head
-    from app.store.session import Database
-
-    database = Database(url)
-    try:
-        bring_to_head(database.engine)
-    finally:
-        database.close()
-
-
-def _settings() -> "Settings":
-    from app.cli.logs import set_up_logs
-    from app.settings import Settings
-
-    set_up_logs()
-    return Settings()
+    migrate_to_head(database_url(read_settings()))

@@ -52,11 +52,14 @@ def run_stack(
     *,
     migrate: Callable[[str], None],
     alongside: Callable[[], int | None],
+    environment: Mapping[str, str] | None = None,
 ) -> int:
     """Run until SIGINT or SIGTERM, or until `alongside` returns an exit status.
 
-    `migrate` is called with the database's URL before the API starts; `alongside` runs in a
-    thread once the children are started, and may return None to leave the stack running.
+    The API and the worker read their settings from the environment: what differs there from
+    `settings` stands in `environment`. `migrate` is called with the database's URL before the API
+    starts; `alongside` runs in a thread once the children are started, and may return None to
+    leave the stack running.
     """
     with hold_home(settings.home):
         _check_port(settings)
@@ -66,7 +69,8 @@ def run_stack(
                 _start_servers(settings.home, supervisor)
             migrate(database_url(settings))
             for name in ("api", "worker"):
-                supervisor.add(Child(name, [sys.executable, str(script()), name]))
+                argv = [sys.executable, str(script()), name]
+                supervisor.add(Child(name, argv, env=environment))
             companion = _Companion(alongside, supervisor)
             companion.start()
             supervisor.run(tick_s=0.2)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from tempfile import mkdtemp
 
+from tests.chaos.faults import KINDS
 from tests.chaos.recovery import Recoveries
 from tests.chaos.report import table
 from tests.chaos.session import run_seeds
@@ -20,6 +21,9 @@ def main() -> int:
     parser.add_argument(
         "--apart", action="store_true", help="one fault after another, to measure recoveries"
     )
+    parser.add_argument(
+        "--only", action="append", choices=[kind.name for kind in KINDS], help="of these faults"
+    )
     asked = parser.parse_args()
     folder = Path(mkdtemp(prefix="vmclone-chaos-"))
     recoveries = Recoveries()
@@ -29,7 +33,15 @@ def main() -> int:
         if asked.verbose:
             print(text, flush=True)
 
-    runs = run_seeds(asked.first_seed, asked.seeds, folder, recoveries, say, apart=asked.apart)
+    runs = run_seeds(
+        asked.first_seed,
+        asked.seeds,
+        folder,
+        recoveries,
+        say,
+        apart=asked.apart,
+        only=asked.only or (),
+    )
     for run in runs:
         seeds += 1
         names += run.names

@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -55,11 +55,12 @@ def plan(
     seed: int, places: Sequence[Place], kinds: Sequence[type[Fault]], *, apart: bool = False
 ) -> Plan:
     """The same for the same arguments. Five seeds in a row have every kind. `apart`: each fault
-    has time to be recovered from before the next one, so that this can be measured."""
+    has time to be recovered from before the next one, so that this can be measured. A few kinds
+    alone come again and again."""
     rng = random.Random(seed)
     chosen = [kinds[(seed * CERTAIN + n) % len(kinds)] for n in range(CERTAIN)]
-    chosen += rng.sample(list(kinds), DRAWN)
-    chosen = list(dict.fromkeys(chosen))
+    if len(kinds) > CERTAIN:
+        chosen = list(dict.fromkeys([*chosen, *rng.sample(list(kinds), DRAWN)]))
     begins_s = [rng.uniform(FAULTS_FROM_S, FAULTS_UNTIL_S) for _ in chosen]
     requests_s = [0.0, *(rng.uniform(0, FAULTS_UNTIL_S - 2) for _ in range(REQUESTS - 1))]
     if apart:
@@ -222,5 +223,6 @@ def _number(fault: Fault) -> str:
     return f" ({len(fault.hit)} hit)" if fault.hit else ""
 
 
-def possible_kinds(arena: Arena) -> list[type[Fault]]:
-    return [kind for kind in KINDS if kind.possible(arena)]
+def possible_kinds(arena: Arena, only: Collection[str] = ()) -> list[type[Fault]]:
+    """`only`: of these names; without any, of all."""
+    return [kind for kind in KINDS if kind.possible(arena) and (not only or kind.name in only)]

@@ -1,7 +1,7 @@
 """Seeds in a row: a few on one stack, then a fresh one; a fresh one too after a finding."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -20,6 +20,7 @@ def run_seeds(
     say: Callable[[str], None],
     *,
     apart: bool = False,
+    only: Collection[str] = (),
 ) -> Iterator[Run]:
     """Each seed's run as it ends. A stack with findings is kept on disk for a look."""
     left = list(range(first, first + number))
@@ -28,7 +29,7 @@ def run_seeds(
         clean = True
         with arena(home) as ready:
             for _ in range(min(SEEDS_A_STACK, len(left))):
-                kinds = possible_kinds(ready)
+                kinds = possible_kinds(ready, only)
                 planned = plan(left.pop(0), ready.places, kinds, apart=apart)
                 say(f"seed {planned.seed} in {home}")
                 for line in planned.lines():

@@ -16,7 +16,8 @@ SELECT uuid, state::text, fence, owner, published_at, lease_until FROM base_sets
 WHERE state IN ('Wanted', 'Making')
 """
 UNFINISHED = """
-SELECT 'job ' || uuid || ' is ' || state FROM jobs WHERE state <> 'Finished'
+SELECT 'job ' || uuid || ' is ' || state || COALESCE(', ' || wait_reason::text, '') FROM jobs
+WHERE state <> 'Finished'
 UNION ALL
 SELECT 'item ' || uuid || ' is ' || state || COALESCE(', ' || wait_reason::text, '')
     || ', fence ' || fence || COALESCE(', ' || (error->>'details'), '') FROM items

@@ -1,74 +1,21 @@
-"""Builds the tiny guest: a disk that boots by itself through SeaBIOS and through OVMF, without
-root.
+"""The tiny guest for tests: built once and kept from one run to the next, with a data disk where
+one is wanted. What the guest is: workers/ops/demo/guest."""
 
-A FAT partition holds both boot loaders, kernel and initial RAM disk; an ext4 partition labelled
-root holds what the guest is, which is `root/` beside this file and busybox. Its own scripts say
-what it does at its start and in /id.json.
-"""
-
-import fcntl
-import gzip
-import hashlib
 import os
-import platform
-import re
-import shutil
-import subprocess
 import tempfile
-import time
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tests.guest.packages import BOOT_LOADER, CLOUD_KERNEL, FULL_KERNEL, archive, unpack
-from tests.machine import PATH
+from workers.ops.demo.guest.build import MACHINE_ID as MACHINE_ID
+from workers.ops.demo.guest.build import MEMORY_MIB as MEMORY_MIB
+from workers.ops.demo.guest.build import READY as READY
+from workers.ops.demo.guest.build import ROOT_MARKER as ROOT_MARKER
+from workers.ops.demo.guest.build import ROOT_TREE as ROOT_TREE
+from workers.ops.demo.guest.build import build_guest as build_guest
+from workers.ops.demo.guest.build import ext4
+from workers.ops.demo.guest.tools import missing_programs as missing_programs
 
-ROOT_MARKER = "the golden root"
-MACHINE_ID = "5eed0000feedc0dedeadbeef00000001"  # of every guest, until its seed renews it
 START_WORKLOAD = ("touch", "/var/lib/guest/workload")  # for the seed's bootcmd or runcmd
-READY = "CLONE-READY"
-MEMORY_MIB = 96
-
-HERE = Path(__file__).parent
-MIB = 1 << 20
-_MBR = Path("/usr/lib/syslinux/mbr/mbr.bin")
-_BOOT_AT, _BOOT_SIZE, _ROOT_SIZE = 1 * MIB, 20 * MIB, 8 * MIB
-_DATA_SIZE = 8 * MIB
-# Nothing is asked of hardware that the guest does not use: each is time under emulation.
-_COMMAND_LINE = (
-    "console=ttyS0 quiet loglevel=3 panic=1 tsc=reliable no_timer_check mitigations=off nokaslr "
-    "audit=0 cryptomgr.notests random.trust_cpu=on 8250.nr_uarts=1 i8042.nokbd i8042.noaux"
-)
-# What they need is found and put before them. File systems and drives come before the controllers:
-# loading a controller ends when its drives were found.
-_FILE_SYSTEMS = ["crc32c_generic", "ext4", "isofs"]
-_DRIVES = ["sd_mod", "sr_mod"]
-_CONTROLLERS = ["virtio_pci", "virtio_blk", "virtio_net", "virtio_scsi", "ahci", "ata_piix"]
-_OTHERS = ["evdev", "button", "virtio-rng", "virtio_console", "qemu_fw_cfg"]
-_MODULES = [*_FILE_SYSTEMS, *_DRIVES, *_CONTROLLERS, *_OTHERS]
-_KEPT_S = 24 * 3600
-_STATE = ("var/lib/guest", "var/lib/dbus")
-# A program that the build uses, and its Debian package.
-PROGRAMS = {
-    "apt-get": "apt",
-    "busybox": "busybox-static",
-    "cpio": "cpio",
-    "dpkg": "dpkg",
-    "mcopy": "mtools",
-    "mke2fs": "e2fsprogs",
-    "mkfs.fat": "dosfstools",
-    "qemu-img": "qemu-utils",
-    "sfdisk": "fdisk",
-    "syslinux": "syslinux",
-}
-
-
-def missing_programs() -> list[str]:
-    """Packages to install before a guest can be built here; what stands for all of them where this
-    is no machine to build one on."""
-    if platform.machine() != "x86_64":
-        return ["a machine of x86_64"]
-    wanted = [name for program, name in PROGRAMS.items() if not shutil.which(program, path=PATH)]
-    return wanted + ([] if _MBR.exists() else ["syslinux-common"])
+_DATA_SIZE = 8 << 20
 
 
 def cache_folder() -> Path:
@@ -77,195 +24,8 @@ def cache_folder() -> Path:
     return Path(base, "vmclone-tests")
 
 
-def build_guest(folder: Path, *, sata: bool = True) -> Path:
-    """The guest's disk below `folder`, a read-only qcow2 file: made once for all who ask with the
-    same scripts. Raises PackageMissing where kernel or boot loader cannot be had.
-
-    Without `sata` the guest has the kernel of Debian's cloud images, which sees drives on virtio,
-    SCSI and IDE only; the full kernel takes some two seconds longer to unpack under emulation.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    kernel = FULL_KERNEL if sata else CLOUD_KERNEL
-    with (folder / "guest.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        archives = [archive(package, folder / "packages") for package in (kernel, BOOT_LOADER)]
-        built = folder / f"guest-{_digest(archives)}.qcow2"
-        if not built.exists():
-            with tempfile.TemporaryDirectory(dir=folder) as work:
-                disk = _disk(Path(work), archives)
-                disk.chmod(0o444)
-                disk.rename(built)
-            _forget_old(folder)
-    return built
-
-
 def build_data(folder: Path, marker: str) -> Path:
     """A raw data disk of 8 MiB, labelled data, whose file `marker` has that content."""
     with tempfile.TemporaryDirectory(dir=folder) as work:
         Path(work, "marker").write_text(f"{marker}\n")
-        return _ext4(folder / "data.raw", _DATA_SIZE, "data", Path(work))
-
-
-def _forget_old(folder: Path) -> None:
-    """Guests of other scripts, but not those that a test run beside this one may be using."""
-    for image in folder.glob("guest-*.qcow2"):
-        if image.stat().st_mtime < time.time() - _KEPT_S:
-            image.unlink()
-
-
-def _digest(archives: Iterable[Path]) -> str:
-    digest = hashlib.sha256(" ".join(path.name for path in archives).encode())
-    for path in [*_own_files(), _busybox()]:
-        digest.update(f"{path.name} {path.stat().st_size}\n".encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _own_files() -> list[Path]:
-    trees = [*(HERE / "root").rglob("*"), *(HERE / "initrd").rglob("*")]
-    return sorted(path for path in [*trees, Path(__file__)] if path.is_file())
-
-
-def _busybox() -> Path:
-    found = shutil.which("busybox", path=PATH)
-    assert found is not None
-    return Path(found)
-
-
-def _disk(work: Path, archives: Iterable[Path]) -> Path:
-    unpack(archives, work / "packages")
-    raw = work / "disk.raw"
-    with raw.open("wb") as file:
-        file.truncate(_BOOT_AT + _BOOT_SIZE + _ROOT_SIZE + MIB)
-    # One partition serves both: SeaBIOS boots the active one, OVMF the one of type EF.
-    table = (
-        "label: dos\n"
-        f"start={_BOOT_AT // 512}, size={_BOOT_SIZE // 512}, type=ef, bootable\n"
-        f"start={(_BOOT_AT + _BOOT_SIZE) // 512}, size={_ROOT_SIZE // 512}, type=83\n"
-    )
-    _run("sfdisk", "--quiet", raw, said=table)
-    boot = _boot_partition(work, _initrd(work))
-    root = _ext4(work / "root.ext4", _ROOT_SIZE, "root", _root_tree(work))
-    with raw.open("r+b") as file:
-        file.write(_MBR.read_bytes()[:440])
-        for partition, offset in ((boot, _BOOT_AT), (root, _BOOT_AT + _BOOT_SIZE)):
-            file.seek(offset)
-            file.write(partition.read_bytes())
-    disk = work / "guest.qcow2"
-    _run("qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, disk)
-    return disk
-
-
-def _boot_partition(work: Path, initrd: bytes) -> Path:
-    tree = work / "boot"
-    loader = _packaged(work, "usr/lib/systemd/boot/efi/systemd-bootx64.efi")
-    files = {
-        "vmlinuz": _packaged(work, "boot/vmlinuz-*").read_bytes(),
-        "initrd": initrd,
-        "EFI/BOOT/BOOTX64.EFI": loader.read_bytes(),
-        "syslinux.cfg": _text(
-            "DEFAULT guest", "LABEL guest", "KERNEL vmlinuz", "INITRD initrd", "APPEND"
-        ),
-        "loader/loader.conf": b"timeout 0\ndefault guest.conf\n",
-        "loader/entries/guest.conf": _text("linux /vmlinuz", "initrd /initrd", "options"),
-    }
-    for name, content in files.items():
-        tree.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
-        tree.joinpath(name).write_bytes(content)
-    partition = work / "boot.fat"
-    with partition.open("wb") as file:
-        file.truncate(_BOOT_SIZE)
-    _run("mkfs.fat", "-h", str(_BOOT_AT // 512), "-n", "BOOT", partition)
-    _run("mcopy", "-s", "-i", partition, *sorted(tree.iterdir()), "::")
-    _run("syslinux", "--install", partition)
-    return partition
-
-
-def _packaged(work: Path, pattern: str) -> Path:
-    return next((work / "packages").glob(pattern))
-
-
-def _text(*lines: str) -> bytes:
-    """A boot loader's file, the last line of which takes the kernel's command line."""
-    return ("\n".join(lines) + f" {_COMMAND_LINE}\n").encode()
-
-
-def _initrd(work: Path) -> bytes:
-    tree = work / "initrd"
-    shutil.copytree(HERE / "initrd", tree)
-    for name in ("bin", "dev", "proc", "sys", "newroot", "modules"):
-        (tree / name).mkdir()
-    shutil.copy(_busybox(), tree / "bin/busybox")
-    tree.joinpath("init").chmod(0o755)
-    for number, module in enumerate(_in_order(_packaged(work, "lib/modules/*/kernel"), _MODULES)):
-        shutil.copy(module, tree / "modules" / f"{number:02}-{module.name}")
-    names = "\n".join(str(path.relative_to(tree)) for path in sorted(tree.rglob("*")))
-    content = work / "initrd.cpio"
-    _run("cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0", "-F", content, said=names, folder=tree)
-    return gzip.compress(content.read_bytes(), compresslevel=6)
-
-
-def _in_order(modules: Path, names: Iterable[str]) -> Iterator[Path]:
-    """The named modules and what they need, each behind its needs."""
-    files = {path.stem.replace("-", "_"): path for path in modules.rglob("*.ko")}
-    seen: set[str] = set()
-
-    def walk(name: str) -> Iterator[Path]:
-        if name in seen:
-            return
-        seen.add(name)
-        needs = re.search(rb"\0depends=([^\0]*)\0", files[name].read_bytes())
-        for need in needs[1].decode().split(",") if needs and needs[1] else ():
-            yield from walk(need.replace("-", "_"))
-        yield files[name]
-
-    for name in names:
-        # One that is not a file of its own is a part of this kernel.
-        if name.replace("-", "_") in files:
-            yield from walk(name.replace("-", "_"))
-
-
-def _root_tree(work: Path) -> Path:
-    tree = work / "root"
-    shutil.copytree(HERE / "root", tree)
-    for path in tree.rglob("*"):
-        path.chmod(0o755)
-    for name in ("bin", "dev", "proc", "sys", "run", "data", "root", *_STATE):
-        (tree / name).mkdir(parents=True, exist_ok=True)
-    shutil.copy(_busybox(), tree / "bin/busybox")
-    for name in _run(_busybox(), "--list-full").split():
-        link = tree / name
-        if not link.exists():
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to("/bin/busybox")
-    files = {
-        "marker": ROOT_MARKER,
-        "etc/hostname": "golden",
-        "etc/machine-id": MACHINE_ID,
-        "var/lib/dbus/machine-id": MACHINE_ID,  # a file, as on guests of some years ago
-        "var/lib/guest/boots": "0",
-    }
-    for name, content in files.items():
-        tree.joinpath(name).write_text(f"{content}\n")
-    return tree
-
-
-def _ext4(image: Path, size_bytes: int, label: str, tree: Path) -> Path:
-    image.unlink(missing_ok=True)
-    options = ["-q", "-t", "ext4", "-L", label, "-m", "0", "-E", "root_owner=0:0", "-d", str(tree)]
-    _run("mke2fs", *options, image, f"{size_bytes // 1024}k")
-    return image
-
-
-def _run(*command: str | Path, said: str | None = None, folder: Path | None = None) -> str:
-    done = subprocess.run(
-        [str(word) for word in command],
-        input=said,
-        cwd=folder,
-        check=False,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PATH": PATH, "LC_ALL": "C"},
-    )
-    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
-    return done.stdout
+        return ext4(folder / "data.raw", _DATA_SIZE, "data", Path(work))

@@ -13,7 +13,8 @@ from app.store.migrate import migrate
 from app.store.session import Database
 from tests import servers
 
-TEMPLATE = "vmclone_template"
+# Each of the processes that run tests side by side has its own, also on a server that is given.
+TEMPLATE = f"vmclone_template_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
 
 
 @pytest.fixture(scope="session")

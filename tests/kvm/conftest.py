@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from app.domain.errors import ToolMissing
 from tests.guest.build import build_guest, cache_folder, missing_programs
-from tests.guest.packages import PackageMissing
 from tests.kvm import accelerator
 from tests.kvm.libvirt_host import LibvirtHost, libvirt_host
 from tests.requirements import require
@@ -19,8 +19,8 @@ def guest_image(*, sata: bool = True) -> Path:
     require(not missing, f"what the guest is built with: {' '.join(missing)}")
     try:
         return build_guest(cache_folder(), sata=sata)
-    except PackageMissing as error:
-        require(False, f"Debian's packages for the guest: {error}")
+    except ToolMissing as error:
+        require(False, error.details)
         raise
 
 

@@ -17,10 +17,10 @@ import pytest
 import yaml
 
 from tests.guest.build import (
-    HERE,
     MACHINE_ID,
     READY,
     ROOT_MARKER,
+    ROOT_TREE,
     START_WORKLOAD,
     build_data,
     build_guest,
@@ -190,7 +190,7 @@ def test_a_host_leaves_nothing(tmp_path: Path, how: str) -> None:
     require_host()
     child = subprocess.Popen(
         [sys.executable, "-c", HOST_OF_A_CHILD, str(tmp_path / "c"), how],
-        cwd=HERE.parents[1],
+        cwd=Path(__file__).parents[2],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -254,7 +254,7 @@ WRITTEN = [
 def test_the_guest_reads_yaml(text: str) -> None:
     require(shutil.which("busybox"), "busybox (package busybox-static)")
     said = subprocess.run(
-        ["busybox", "awk", "-f", str(HERE / "root/lib/guest/yaml.awk")],
+        ["busybox", "awk", "-f", str(ROOT_TREE / "lib/guest/yaml.awk")],
         input=text,
         capture_output=True,
         text=True,

@@ -1,5 +1,6 @@
 """Hypervisors. `open_hypervisor` knows which driver serves which type."""
 
+import sys
 from typing import TYPE_CHECKING
 
 from app.domain.errors import ToolMissing
@@ -33,8 +34,17 @@ def look_at_host(uri: str) -> "HostView":
     return look(uri)
 
 
+def require_binding(what: str) -> None:
+    """`what` needs it, in a few words. Raises ToolMissing without libvirt's Python binding."""
+    try:
+        import libvirt  # noqa: F401
+    except ImportError as error:
+        raise _no_binding(what, error) from error
+
+
 def _no_binding(what: str, error: ImportError) -> ToolMissing:
     return ToolMissing(
-        f"{what}, and libvirt's Python binding cannot be loaded ({error}): install libvirt-dev, "
-        "pkg-config and a C compiler, then vmclone[kvm]"
+        f"{what}, and libvirt's Python binding cannot be loaded ({error}). In vmclone's folder, on "
+        "Debian and Ubuntu: apt-get install libvirt-dev pkg-config gcc python3-dev, then "
+        f"{sys.executable} -m pip install --require-hashes -r requirements-kvm.lock"
     )

@@ -29,15 +29,15 @@ def checksum(files: tuple[Path, ...]) -> str:
     return digest.hexdigest()
 
 
-def wait_until_served(settings: Settings, *, timeout_s: float) -> None:
-    """A worker serves the demo's host and has seen its storage. Raises OperationTimeout."""
+def wait_until_served(settings: Settings, *, log: Path, timeout_s: float) -> None:
+    """A worker serves the demo's host and has seen its storage. Raises OperationTimeout, which
+    names the log."""
     deadline_s = time.monotonic() + timeout_s
     with _database(settings) as database:
         while not _served(database):
             if time.monotonic() > deadline_s:
                 raise OperationTimeout(
-                    f"no worker serves demo-host after {timeout_s:.0f} s; "
-                    f"{settings.home}/log says why"
+                    f"no worker serves demo-host after {timeout_s:.0f} s; {log} says why"
                 )
             time.sleep(0.1)
 

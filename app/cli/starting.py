@@ -1,0 +1,26 @@
+"""What every program of vmclone's begins with."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+
+def read_settings() -> "Settings":
+    from app.cli.logs import set_up_logs
+    from app.settings import Settings
+
+    set_up_logs()
+    return Settings()
+
+
+def migrate_to_head(url: str) -> None:
+    """The database at that URL has this version's tables."""
+    from app.store.migrate import migrate
+    from app.store.session import Database
+
+    database = Database(url)
+    try:
+        migrate(database.engine)
+    finally:
+        database.close()
