@@ -44,6 +44,8 @@ def copy_running(
     then, too."""
     driver = source.hypervisor.snapshots
     assert driver is not None  # of a hypervisor that says that a source runs
+    # Before the driver, to which an overlay of ours would be somebody's.
+    snapshots.check_none(worker.database, claim.vm_uuid)
     domain_uuid, disks = driver.disks(source.ref, source.volumes)
     prepared = source.hypervisor.prepare(
         source.ref, source.look, source.volumes, reset_tpm=source.reset_tpm

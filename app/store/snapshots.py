@@ -62,6 +62,16 @@ def journal(
     database.run(work)
 
 
+def check_none(database: Database, vm_uuid: str) -> None:
+    """Raises SourceVolumeBusy while a snapshot of the source is owed, or a file of one lingers."""
+    with database.single() as connection:
+        found = connection.scalar(
+            text("SELECT 1 FROM source_snapshots WHERE vm_instance_uuid = :vm"), {"vm": vm_uuid}
+        )
+        if found:
+            raise SourceVolumeBusy(_owed(connection, vm_uuid))
+
+
 def _owed(connection: Connection, vm_uuid: str) -> str:
     row = connection.execute(
         text(

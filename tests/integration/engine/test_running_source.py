@@ -1,12 +1,14 @@
 """A running source is owed its disks: what waits for that, what does not, and who pays."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.domain.errors import DomainBusy, HostDisconnected
+from app.domain.errors import DomainBusy, HostDisconnected, SourceVolumeBusy
+from app.domain.snapshots import BlockJob, DiskLook, Place
 from app.store import job_views
 from tests.fakes.hypervisor import FakeHypervisor
 from tests.fakes.snapshots import FakeSnapshots, Seen
@@ -158,6 +160,34 @@ def test_a_snapshot_that_came_late_is_found(world: World, snapshots: FakeSnapsho
     for _ in range(3):
         later(world)
     assert view(world, job)["outcome"] == "Succeeded"
+    assert_put_back(world, snapshots)
+
+
+def test_an_overlay_that_libvirt_takes_for_the_disks_file_is_nobody_elses(
+    world: World, snapshots: FakeSnapshots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was killed between a pivot and its own note of that. Nobody may commit such an overlay."""
+    look = FakeSnapshots.look
+
+    def killed_at_the_pivot(self: FakeSnapshots, *arguments: Any, **named: Any) -> DiskLook:
+        seen = look(self, *arguments, **named)
+        pivoted = seen.live is Place.NONE
+        return replace(seen, live=Place.TOP, job=BlockJob.LOST) if pivoted else seen
+
+    monkeypatch.setattr(FakeSnapshots, "look", killed_at_the_pivot)
+    first = world.clone("one")
+    assert view(world, first)["outcome"] == "Succeeded"
+    fails(snapshots, "disks", SourceVolumeBusy("it stands on a snapshot of somebody else's"))
+    second = world.clone("two")
+    (waiting,) = world.engine.rows(
+        "SELECT error->>'details' AS why FROM base_sets WHERE error IS NOT NULL"
+    )
+    assert "libvirt takes" in waiting.why
+    monkeypatch.setattr(FakeSnapshots, "look", look)
+    fails(snapshots, "nothing", SourceVolumeBusy("never"))
+    for _ in range(3):
+        later(world)
+    assert view(world, second)["outcome"] == "Succeeded"
     assert_put_back(world, snapshots)
 
 

@@ -6,7 +6,7 @@ import pytest
 from tests.engine import Engine
 from tests.integration.child import Say
 from tests.kvm.running.engine import KvmWorld
-from workers.hypervisors.kvm import agent
+from workers.hypervisors.kvm import quiesce
 
 
 @pytest.mark.parametrize(("how", "consistency"), [("answers", "filesystem"), ("silent", "crash")])
@@ -17,7 +17,7 @@ def test_the_moment_is_worth_what_the_agent_does(
 
     def cloned(engine: Engine, say: Say) -> None:
         if how == "silent":
-            agent.LIMIT_S = 1
+            quiesce.LIMIT_S = 1
         engine.start(job)
 
     world.source.tell_agent(how)

@@ -12,7 +12,7 @@ from lxml.etree import _Element
 from app.domain.errors import DomainBusy, SourceVolumeBusy
 from app.domain.plan import HostRef, SourceRef, SourceVolume, StorageType
 from app.domain.snapshots import BlockJob, Consistency, DiskLook, FrozenDisk, Overlay, Place
-from workers.hypervisors.kvm import agent, qemu_nodes
+from workers.hypervisors.kvm import qemu_nodes, quiesce
 from workers.hypervisors.kvm.chains import (
     disk_of,
     file_of,
@@ -56,7 +56,7 @@ class KvmSnapshots:
             live = _xml(domain)
             _check_free(domain, domain.name(), [disk.target for disk in disks])
             snapshot = snapshot_xml(live, disks)
-            if agent.is_connected(live):
+            if quiesce.is_connected(live):
                 reached = _quiesced(domain, snapshot, disks)
                 if reached is not None:
                     return reached
@@ -148,9 +148,9 @@ class KvmSnapshots:
     def thaw(self, domain_uuid: str) -> None:
         with self._connection.opened(self._doing("thawing a source")) as libvirtd:
             domain = _by_uuid(libvirtd, domain_uuid)
-            if domain is None or not domain.isActive() or not agent.is_connected(_xml(domain)):
+            if domain is None or not domain.isActive() or not quiesce.is_connected(_xml(domain)):
                 return
-            domain.agentSetResponseTimeout(agent.LIMIT_S, 0)
+            domain.agentSetResponseTimeout(quiesce.LIMIT_S, 0)
             # One that does not answer now has nothing frozen that anybody here could thaw.
             with suppress(libvirt.libvirtError):
                 domain.fsThaw()
@@ -231,8 +231,8 @@ def _quiesced(
 ) -> Consistency | None:
     """None where the agent does not answer, or cannot freeze its guest, and no snapshot is taken:
     libvirt has thawed the guest."""
-    domain.agentSetResponseTimeout(agent.LIMIT_S, 0)
-    reached = agent.quiesced_by(domain)
+    domain.agentSetResponseTimeout(quiesce.LIMIT_S, 0)
+    reached = quiesce.quiesced_by(domain)
     try:
         if reached is not None:
             domain.snapshotCreateXML(snapshot, _SNAPSHOT | _QUIESCE)
