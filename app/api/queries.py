@@ -8,13 +8,16 @@ from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
+from sqlalchemy.exc import DBAPIError
 
 from app.api.callers import require_caller
 from app.api.responses import json_value
 from app.api.state import ApiState, state_of
+from app.domain.errors import OperationTimeout
 from app.domain.query import Query, Record
 from app.store.accounts import Caller
 from app.store.queries import read
+from app.store.session import QUERY_CANCELED, sqlstate
 from app.zstack.conditions import parse_query, uuid_is
 from app.zstack.inventories import inventory, paths, shape_of
 from app.zstack.resources import QUERIES, Resource
@@ -23,9 +26,20 @@ from app.zstack.resources import QUERIES, Resource
 async def run_query(
     state: ApiState, caller: Caller, resource: Resource, query: Query
 ) -> dict[str, Any]:
-    """The reply: `inventories`, `total` where it was asked for, and `schema`."""
+    """The reply: `inventories`, `total` where it was asked for, and `schema`.
+
+    Raises OperationTimeout for a query that the database cannot answer in time.
+    """
     shape = shape_of(resource, query.fields)
-    answer = await state.read(lambda connection: read.run(connection, query, shape, caller))
+    try:
+        answer = await state.read(lambda connection: read.run(connection, query, shape, caller))
+    except DBAPIError as error:
+        if sqlstate(error) != QUERY_CANCELED:
+            raise
+        raise OperationTimeout(
+            f"{resource.api} did not end in time; ask for less, or by a field that has an index: "
+            "uuid, name, an address"
+        ) from error
     reply: dict[str, Any] = {}
     if not query.count_only:
         reply["inventories"] = [

@@ -29,6 +29,7 @@ CONNECT_TIMEOUT_S = 5
 # Deadlock, serialization failure, and a lock that took too long: the transaction is undone and may
 # simply run again.
 _TRY_AGAIN = ("40P01", "40001", "55P03")
+QUERY_CANCELED = "57014"  # by its statement_timeout
 _TRIES = 5
 # The hot statements find single rows by key: planned once, and never by the statistics of a table
 # that was empty a moment ago.

@@ -4,18 +4,23 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
+from hypothesis import settings as given_settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, create_engine, text
 
+from app.api.main import create_app
 from app.domain.query import Operator
+from app.settings import Settings
 from app.store.accounts import Caller
 from app.store.queries import read
-from app.store.session import Database
+from app.store.queries.sources import SOURCES
+from app.store.session import LIMITS_MS, Database
 from app.zstack.conditions import parse_query
 from app.zstack.forms import BadRequest
 from app.zstack.inventories import shape_of
@@ -159,7 +164,7 @@ _REST = st.tuples(
 )
 
 
-@settings(max_examples=600, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given_settings(max_examples=600, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(sorted(QUERIES)),
     st.lists(_CONDITION | _REST, max_size=5),
@@ -181,6 +186,22 @@ def test_any_query_is_answered_or_refused(
 
 def test_the_rows_are_still_there(rows: Connection) -> None:
     assert rows.scalar(text("SELECT count(*) FROM vm_instances")) == 1
+
+
+async def test_a_query_that_takes_too_long_is_a_timeout_and_no_error_of_ours(
+    settings: Settings,
+    as_admin: dict[str, str],
+    aiohttp_client: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(LIMITS_MS, "statement_timeout", 300)
+    slow = replace(SOURCES["zones"], rows="(SELECT z.* FROM zones z, pg_sleep(30))")
+    monkeypatch.setitem(SOURCES, "zones", slow)
+    api: Api = await aiohttp_client(create_app(settings))
+    answer = await api.get("/v1/zones?count=true", headers=as_admin)
+    assert answer.status == 503
+    error = (await answer.json())["error"]
+    assert (error["code"], error["details"][:9]) == ("SYS.1001", "QueryZone")
 
 
 HOSTILE = [
