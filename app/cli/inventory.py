@@ -27,6 +27,8 @@ class Removable(StrEnum):
     HOST = "host"
     STORAGE = "storage"
     NETWORK = "network"
+    IMAGE = "image"
+    OFFERING = "offering"
     VM = "vm"
 
 

@@ -29,6 +29,7 @@ CONNECT_TIMEOUT_S = 5
 # Deadlock, serialization failure, and a lock that took too long: the transaction is undone and may
 # simply run again.
 _TRY_AGAIN = ("40P01", "40001", "55P03")
+QUERY_CANCELED = "57014"  # by its statement_timeout
 _TRIES = 5
 # The hot statements find single rows by key: planned once, and never by the statistics of a table
 # that was empty a moment ago.
@@ -164,7 +165,11 @@ def open_async_engine(url: str) -> AsyncEngine:
         connect_args={
             "timeout": CONNECT_TIMEOUT_S,
             "server_settings": {name: str(value) for name, value in LIMITS_MS.items()}
-            | {"application_name": "vmclone api"},
+            | {
+                "application_name": "vmclone api",
+                # A page's limit and what is searched for decide its plan.
+                "plan_cache_mode": "force_custom_plan",
+            },
         },
     )
 

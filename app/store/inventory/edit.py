@@ -10,6 +10,8 @@ from app.store.inventory.values import Kind
 from app.store.models import (
     Cluster,
     Host,
+    Image,
+    InstanceOffering,
     L3Network,
     Origin,
     PrimaryStorage,
@@ -27,6 +29,8 @@ _MODELS: dict[Kind, type[SQLModel]] = {
     Kind.HOST: Host,
     Kind.STORAGE: PrimaryStorage,
     Kind.NETWORK: L3Network,
+    Kind.IMAGE: Image,
+    Kind.OFFERING: InstanceOffering,
     Kind.VM: VmInstance,
 }
 
@@ -66,6 +70,11 @@ _USES: dict[Kind, tuple[tuple[str, str], ...]] = {
             "ON v.uuid = n.vm_instance_uuid WHERE n.l3_network_uuid = :uuid",
         ),
     ),
+    Kind.IMAGE: (
+        ("VMs", "SELECT name FROM vm_instances WHERE image_uuid = :uuid"),
+        ("volumes", "SELECT name FROM volumes WHERE root_image_uuid = :uuid"),
+    ),
+    Kind.OFFERING: (("VMs", "SELECT name FROM vm_instances WHERE instance_offering_uuid = :uuid"),),
     Kind.VM: (
         (
             "unfinished jobs",

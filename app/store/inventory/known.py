@@ -8,6 +8,7 @@ from sqlmodel import col
 
 from app.domain.addressing import AddressRange
 from app.store import models
+from app.store.inventory.catalogue import known_images, known_offerings
 from app.store.inventory.values import Cluster, Host, Inventory, Network, Storage, Zone
 from app.store.sql import select_columns
 
@@ -34,6 +35,8 @@ class AdoptedVm:
     system_tags: tuple[str, ...]
     user_tags: tuple[str, ...]
     addresses: dict[str, int]  # by MAC
+    image: str | None = None  # by name, as the next
+    instance_offering: str | None = None
 
 
 def load(connection: Connection) -> Known:
@@ -67,6 +70,8 @@ def load(connection: Connection) -> Known:
         hosts={host.name: host for host in hosts.values()},
         storages=_storages(connection, clusters, hosts),
         networks=_networks(connection, zones, clusters),
+        images=known_images(connection),
+        offerings=known_offerings(connection),
     )
     return Known(inventory, _adopted_vms(connection))
 
@@ -154,6 +159,8 @@ def adopted_vms(connection: Connection) -> list[AdoptedVm]:
         .order_by(col(models.Tag.tag))
     ):
         tags[row.resource_uuid, row.kind].append(row.tag)
+    images = {image.uuid: image.name for image in known_images(connection).values()}
+    offerings = {offer.uuid: offer.name for offer in known_offerings(connection).values()}
     return [
         AdoptedVm(
             uuid=row.uuid,
@@ -166,6 +173,8 @@ def adopted_vms(connection: Connection) -> list[AdoptedVm]:
             system_tags=tuple(tags[row.uuid, models.TagKind.SYSTEM]),
             user_tags=tuple(tags[row.uuid, models.TagKind.USER]),
             addresses=addresses[row.uuid],
+            image=images.get(row.image_uuid),
+            instance_offering=offerings.get(row.instance_offering_uuid),
         )
         for row in connection.execute(select(models.VmInstance.__table__).where(adopted))  # type: ignore[attr-defined]
     ]

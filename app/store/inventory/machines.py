@@ -6,6 +6,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, select, tuple_, update
 from sqlmodel import SQLModel, col
 
+from app.domain.plan import VolumeType
 from app.store.inventory.nics import write_nics
 from app.store.inventory.rows import Conflict, replace, table_of, upsert
 from app.store.inventory.values import DeclaredVm, Kind
@@ -84,6 +85,8 @@ def _write_instances(connection: Connection, vms: Sequence[DeclaredVm], account_
                 "last_host_uuid": vm.host.uuid,
                 "root_volume_uuid": vm.volumes[0].uuid,
                 "default_l3_network_uuid": vm.default_network.uuid if vm.default_network else None,
+                "image_uuid": vm.image.uuid if vm.image else None,
+                "instance_offering_uuid": vm.offering.uuid if vm.offering else None,
                 "platform": vm.platform,
                 "architecture": vm.architecture,
                 "guest_os_type": vm.guest_os_type,
@@ -128,6 +131,9 @@ def _write_volumes(
                 "vm_instance_uuid": vm.uuid,
                 "primary_storage_uuid": volume.storage.uuid,
                 "install_path": volume.path,
+                "root_image_uuid": (
+                    vm.image.uuid if vm.image and volume.type is VolumeType.ROOT else None
+                ),
                 "type": volume.type,
                 "format": volume.format,
                 "size": volume.size,

@@ -22,6 +22,8 @@ class Kind(StrEnum):
     HOST = "host"
     STORAGE = "storage"
     NETWORK = "network"
+    IMAGE = "image"
+    OFFERING = "offering"
     VM = "vm"
 
 
@@ -85,6 +87,30 @@ class Network:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """What volumes were made from, by name; vmclone holds no file of it."""
+
+    uuid: str
+    name: str
+    description: str | None
+    platform: str
+    architecture: str
+    format: VolumeFormat
+    size: int  # virtual
+
+
+@dataclass(frozen=True, slots=True)
+class Offering:
+    uuid: str
+    name: str
+    description: str | None
+    cpu_num: int
+    cpu_speed: int  # MHz; 0: not said
+    memory_size: int
+    allocator_strategy: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class DeclaredVolume:
     uuid: str
     name: str
@@ -127,6 +153,8 @@ class DeclaredVm:
     cdroms: tuple[str | None, ...]  # per drive the ISO's path, None for an empty one
     system_tags: tuple[str, ...]
     user_tags: tuple[str, ...]
+    image: Image | None = None
+    offering: Offering | None = None
 
 
 @dataclass(slots=True)
@@ -138,6 +166,8 @@ class Inventory:
     hosts: dict[str, Host] = field(default_factory=dict)
     storages: dict[str, Storage] = field(default_factory=dict)
     networks: dict[str, Network] = field(default_factory=dict)
+    images: dict[str, Image] = field(default_factory=dict)
+    offerings: dict[str, Offering] = field(default_factory=dict)
     vms: dict[str, DeclaredVm] = field(default_factory=dict)
 
     def entries(self) -> Iterator[tuple[Kind, str, str]]:
@@ -148,6 +178,8 @@ class Inventory:
             (Kind.HOST, self.hosts),
             (Kind.STORAGE, self.storages),
             (Kind.NETWORK, self.networks),
+            (Kind.IMAGE, self.images),
+            (Kind.OFFERING, self.offerings),
             (Kind.VM, self.vms),
         )
         for kind, section in sections:

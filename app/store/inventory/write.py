@@ -5,6 +5,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.domain.errors import InvalidArgument
 from app.store.grants import SCHEDULER_LOCK
+from app.store.inventory.catalogue import write_catalogue
 from app.store.inventory.holdings import Overprovisioning, write_holdings
 from app.store.inventory.machines import write_vms
 from app.store.inventory.places import (
@@ -34,6 +35,7 @@ def write(
         write_hosts(connection, inventory)
         write_storages(connection, inventory)
         write_networks(connection, inventory)
+        write_catalogue(connection, inventory)
         conflicts = write_vms(connection, list(inventory.vms.values()), account_uuid)
         conflicts += write_holdings(connection, inventory, overprovisioning)
     except IntegrityError as exc:

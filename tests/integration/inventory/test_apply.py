@@ -355,3 +355,45 @@ def test_what_is_known_of_adopted_vms(apply: Apply, database: Database) -> None:
     assert (golden.uuid, golden.name, golden.host_uuid) == (uuids["golden"], "golden", uuids["h"])
     assert (golden.platform, golden.system_tags, golden.user_tags) == ("Other", ("a::b",), ())
     assert golden.addresses == {"fa:00:00:00:00:01": to_number("10.0.0.11")}
+
+
+CATALOGUE = DOCUMENT.replace(
+    "vmInstances:\n",
+    "images: [{name: debian, size: 4GiB}]\n"
+    "instanceOfferings: [{name: small, cpuNum: 2, memorySize: 1GiB}]\n"
+    "vmInstances:\n",
+).replace(
+    "  - name: golden\n", "  - name: golden\n    image: debian\n    instanceOffering: small\n"
+)
+
+
+def test_images_and_offerings_describe_vms(apply: Apply, database: Database) -> None:
+    applied = apply(document=CATALOGUE)
+    uuids = {kind.value: uuid for kind, _, uuid in applied.entries}
+    described = "SELECT image_uuid, instance_offering_uuid FROM vm_instances"
+    assert rows(database, described) == [(uuids["image"], uuids["offering"])]
+    roots = "SELECT root_image_uuid FROM volumes ORDER BY type = 'Root'"
+    assert rows(database, roots) == [(None,), (uuids["image"],)]
+    assert rows(database, "SELECT name, size, format FROM images") == [("debian", 4 * GIB, "qcow2")]
+    assert rows(database, "SELECT name, cpu_num, memory_size FROM instance_offerings") == [
+        ("small", 2, GIB)
+    ]
+    before = everything(database)
+    apply(document=CATALOGUE)
+    assert everything(database) == before
+    with database.single() as connection:
+        (vm,) = known.adopted_vms(connection)
+    assert (vm.image, vm.instance_offering) == ("debian", "small")
+    for kind in ("image", "offering"):
+        with pytest.raises(InvalidArgument, match="is in use by 1 VMs"):
+            commands.remove(database, kind, "debian" if kind == "image" else "small")
+    apply()
+    assert rows(database, described) == [(None, None)]
+    commands.remove(database, "image", "debian")
+    commands.remove(database, "offering", "small")
+    assert rows(database, "SELECT uuid FROM images UNION SELECT uuid FROM instance_offerings") == []
+
+
+def test_an_image_that_is_not_declared_is_a_mistake(apply: Apply, database: Database) -> None:
+    with pytest.raises(InvalidArgument, match="there is no image 'x'; declared are: debian"):
+        apply(("image: debian", "image: x"), document=CATALOGUE)

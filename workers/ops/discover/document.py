@@ -113,6 +113,8 @@ def vm_entry(
         platform=known.platform if known and known.platform != _PLATFORM else None,
         architecture=source.arch,
         guestOsType=known and known.guest_os_type,
+        image=known and known.image,
+        instanceOffering=known and known.instance_offering,
         allocatorStrategy=known and known.allocator_strategy,
         volumes=list(_volumes(vm.volumes, storages)),
         nics=nics,

@@ -42,6 +42,8 @@ def read_vm(fields: Fields, shelves: Shelves) -> DeclaredVm | None:
     volumes = read_volumes(fields, shelves, uuid, place)
     nics = _read_nics(fields, shelves, uuid, place)
     default_network = _default_network(fields, shelves, nics)
+    image = shelves.images.optional(fields, "image")
+    offering = shelves.offerings.optional(fields, "instanceOffering")
     cdroms = _read_cdroms(fields)
     if place is None or fields.broken:
         return None
@@ -64,6 +66,8 @@ def read_vm(fields: Fields, shelves: Shelves) -> DeclaredVm | None:
         cdroms=tuple(cdroms),
         system_tags=plain.system_tags,
         user_tags=plain.user_tags,
+        image=image,
+        offering=offering,
     )
 
 

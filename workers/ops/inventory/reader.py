@@ -5,6 +5,7 @@ from collections.abc import Callable
 from yaml import MappingNode, Node, ScalarNode
 
 from app.store.inventory.values import Inventory
+from workers.ops.inventory.catalogue import read_image, read_offering
 from workers.ops.inventory.document import Fields, Problems
 from workers.ops.inventory.machines import read_vm
 from workers.ops.inventory.sections import (
@@ -26,6 +27,8 @@ def read(root: Node, shelves: Shelves, problems: Problems) -> Inventory:
     _read_section(document, "hosts", shelves.hosts, read_host, shelves)
     _read_section(document, "primaryStorage", shelves.storages, read_storage, shelves)
     _read_section(document, "l3Networks", shelves.networks, read_network, shelves)
+    _read_section(document, "images", shelves.images, read_image, shelves)
+    _read_section(document, "instanceOfferings", shelves.offerings, read_offering, shelves)
     _read_section(document, "vmInstances", shelves.vms, read_vm, shelves)
     document.finish()
     return Inventory(
@@ -34,6 +37,8 @@ def read(root: Node, shelves: Shelves, problems: Problems) -> Inventory:
         hosts=shelves.hosts.declared,
         storages=shelves.storages.declared,
         networks=shelves.networks.declared,
+        images=shelves.images.declared,
+        offerings=shelves.offerings.declared,
         vms=shelves.vms.declared,
     )
 

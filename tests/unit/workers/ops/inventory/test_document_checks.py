@@ -120,7 +120,7 @@ def test_uuids_follow_from_kind_and_name(tmp_path: Path) -> None:
             "@zone: [{name: z}]",
             [
                 "@ the document: the key `zone` is unknown; valid are clusters, hosts, "
-                "l3Networks, primaryStorage, vmInstances, zones"
+                "images, instanceOfferings, l3Networks, primaryStorage, vmInstances, zones"
             ],
         ),
         ("zones: [{name:@}]", ["@ zones[0]: `name` is missing"]),
