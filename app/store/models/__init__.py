@@ -22,7 +22,16 @@ from app.store.models.inventory import (
     UsedIp,
     Zone,
 )
-from app.store.models.jobs import IdempotencyKey, Job, JobCounters, JobKind, JobResult, Webhook
+from app.store.models.jobs import (
+    REMOVALS,
+    IdempotencyKey,
+    Job,
+    JobCounters,
+    JobKind,
+    JobResult,
+    LongJob,
+    Webhook,
+)
 from app.store.models.limits import Limit, LimitName, LimitScope
 from app.store.models.vms import (
     NicState,
@@ -40,6 +49,7 @@ from app.store.models.vms import (
 metadata = SQLModel.metadata
 
 __all__ = [
+    "REMOVALS",
     "Account",
     "AccountType",
     "Base",
@@ -64,6 +74,7 @@ __all__ = [
     "Limit",
     "LimitName",
     "LimitScope",
+    "LongJob",
     "NicState",
     "Origin",
     "PrimaryStorage",

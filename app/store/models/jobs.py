@@ -25,6 +25,14 @@ class JobKind(StrEnum):
     CLONE = "clone"
     DESTROY = "destroy"  # VMs: their files and addresses are kept for a while
     EXPUNGE = "expunge"  # and those too are gone
+    START = "start"  # one VM, as the following
+    STOP = "stop"
+    REBOOT = "reboot"
+    RECOVER = "recover"  # a destroyed one, within its while
+    UPDATE = "update"
+
+
+REMOVALS = frozenset({JobKind.DESTROY, JobKind.EXPUNGE})
 
 
 class Job(SQLModel, table=True):
@@ -71,6 +79,25 @@ class Job(SQLModel, table=True):
     created_at: Moment = moment(nullable=False)
     started_at: Moment = moment()
     finished_at: Moment = moment()
+
+
+class LongJob(SQLModel, table=True):
+    """What SubmitLongJob asked for: a name on a job. Its state is the job's."""
+
+    __tablename__ = "long_jobs"
+    __table_args__ = (Index("long_jobs_account", "account_uuid", "created_at"),)
+
+    uuid: str = uuid_key()
+    name: str
+    description: str | None = None
+    job_name: str  # the short class of the API message
+    job_data: str  # its fields, JSON text
+    target_resource_uuid: str | None = None
+    account_uuid: str = loose_uuid(nullable=False)
+    # The job that runs it, or ran it last: another one after a rerun.
+    job_uuid: str | None = reference("jobs.uuid", nullable=True, ondelete="SET NULL", index=True)
+    created_at: Moment = moment(nullable=False)
+    last_op_at: Moment = moment(nullable=False)
 
 
 class JobCounters(SQLModel, table=True):
