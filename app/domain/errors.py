@@ -6,6 +6,7 @@ CloneError
 ├── ResourceNotFound          SYS.1003
 ├── OperationFailed           SYS.1006   wraps the reason why one clone failed
 ├── InvalidArgument           SYS.1007
+├── NotReady                  SYS.1010
 ├── NotImplementedHere        SYS.1014
 ├── OperationCanceled         SYS.1017
 ├── AuthenticationFailed      ID.1000
@@ -117,6 +118,13 @@ class InvalidArgument(CloneError):
 
     code = "SYS.1007"
     description = "One or more API argument is invalid"
+
+
+class NotReady(CloneError):
+    """Database, broker or control worker is away; /readyz says which."""
+
+    code = "SYS.1010"
+    description = "Management node is not ready"
 
 
 class NotImplementedHere(CloneError):

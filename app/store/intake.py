@@ -10,6 +10,7 @@ import orjson
 from app.domain.clone_job import DEFAULT_PRIORITY
 from app.domain.errors import SessionInvalid
 from app.store.codec import error_to_json
+from app.store.models import JobKind
 
 # One statement looks the session up and writes the job: Accepted with its request, or, for a
 # session that is refused, finished at once without one.
@@ -21,7 +22,7 @@ WITH session AS (
 ), job AS (
     INSERT INTO jobs (uuid, state, outcome, account_uuid, vm_instance_uuid, request, requested,
         priority, api_timeout_ms, deadline_at, web_hook, wants_schema, client_ip, error,
-        finished_at, policy, retry_of)
+        finished_at, policy, retry_of, kind)
     SELECT $1::text,
         CASE WHEN s.account_uuid IS NULL THEN 'Finished' ELSE 'Accepted' END::job_state,
         CASE WHEN s.account_uuid IS NULL THEN 'Failed' END::job_outcome,
@@ -30,7 +31,8 @@ WITH session AS (
         clock_timestamp() + make_interval(secs => $6::bigint / 1000.0),
         $7::text, $8::bool, $10::text,
         CASE WHEN s.account_uuid IS NULL THEN $11::jsonb END,
-        CASE WHEN s.account_uuid IS NULL THEN clock_timestamp() END, $14::jsonb, $15::text
+        CASE WHEN s.account_uuid IS NULL THEN clock_timestamp() END, $14::jsonb, $15::text,
+        $16::job_kind
     FROM (SELECT 1) one LEFT JOIN session s ON TRUE
     ON CONFLICT (uuid) DO NOTHING
     RETURNING uuid, account_uuid
@@ -73,6 +75,7 @@ class Submission:
     priority: int = DEFAULT_PRIORITY
     policy: str | None = None  # JSON text
     retry_of: str | None = None
+    kind: JobKind = JobKind.CLONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +191,7 @@ def _arguments(submission: Submission, session_timeout_s: int, refusal: bytes) -
         submission.priority,
         submission.policy,
         submission.retry_of,
+        submission.kind,
     )
 
 

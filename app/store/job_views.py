@@ -238,10 +238,14 @@ def _step_place(row: Row[Any]) -> tuple[int | None, int | None]:
     """ "4 of 7": of the item's own steps, known once it was granted."""
     if row.plan is None or row.step is None:
         return None, None
-    names = steps_of(
-        data_volumes=len(row.plan["volumes"]) > 1,
-        customize=bool(row.plan["cdroms"] or row.plan["tags"] or row.plan.get("identity")),
-        start=row.plan["strategy"] == CloneStrategy.INSTANT_START,
+    names = (
+        tuple(map(StepName, row.plan["steps"]))
+        if "operation" in row.plan
+        else steps_of(
+            data_volumes=len(row.plan["volumes"]) > 1,
+            customize=bool(row.plan["cdroms"] or row.plan["tags"] or row.plan.get("identity")),
+            start=row.plan["strategy"] == CloneStrategy.INSTANT_START,
+        )
     )
     step = StepName(row.step)
     return (names.index(step) + 1 if step in names else None), len(names)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.store.models import JobKind
+from app.domain.job_kind import JobKind
 from app.zstack.forms import BadRequest, check_types
 
 _VM = "org.zstack.header.vm"
@@ -54,9 +54,7 @@ class Message:
 
     def check(self, parameters: Mapping[str, Any]) -> None:
         """ZStack's early checks. Raises BadRequest."""
-        check_types(
-            parameters, booleans=self.booleans, integers=self.integers, lists=self.lists
-        )
+        check_types(parameters, booleans=self.booleans, integers=self.integers, lists=self.lists)
         for field in self.texts:
             value = parameters.get(field)
             if isinstance(value, dict | list | bool):
@@ -140,7 +138,11 @@ MESSAGES: tuple[Message, ...] = (
         "/hosts/capacities/cpu-memory",
     ),
     Message(
-        "GetTaskProgress", "org.zstack.core.progress", "GET", "/task-progresses/{uuid}", key="apiId"
+        "GetTaskProgress",
+        "org.zstack.header.core.progress",
+        "GET",
+        "/task-progresses/{uuid}",
+        key="apiId",
     ),
     SUBMIT_LONG_JOB,
     Message("QueryLongJob", _LONG_JOB, "GET", "/longjobs", is_query=True),

@@ -80,6 +80,15 @@ def _error_paths(path: str, error: ErrorCode) -> dict[str, str]:
     return paths
 
 
+def vm_result(vm: VmLike) -> bytes:
+    """Of what was done with one VM."""
+    return orjson.dumps({"inventory": vm_inventory(vm), "success": True})
+
+
+def vm_schema(vm: VmLike) -> bytes:
+    return orjson.dumps(vm_paths("inventory", vm))
+
+
 def error_result(error: ErrorCode) -> bytes:
     """The body of a job that failed as a whole, sent with 503."""
     return orjson.dumps({"error": error_code_body(error)})

@@ -51,7 +51,7 @@ def downgrade() -> None:
     op.drop_index("items_operation", "items")
     op.drop_index("items_vm", "items")
     op.drop_column("vm_instances", "blueprint")
-    op.execute(f"DELETE FROM jobs WHERE kind::text NOT IN ({OLD_KINDS})")
+    op.execute(f"DELETE FROM jobs WHERE kind::text NOT IN ({OLD_KINDS})")  # noqa: S608
     op.execute("DELETE FROM steps WHERE name::text = 'stop_vm'")
     op.execute("UPDATE items SET step = NULL WHERE step::text = 'stop_vm'")
     for table in ("jobs", "items"):
@@ -80,9 +80,7 @@ def _narrow(name: str, values: str, columns: tuple[tuple[str, str], ...]) -> Non
     op.execute(f"ALTER TYPE {name} RENAME TO {name}_wide")
     op.execute(f"CREATE TYPE {name} AS ENUM ({values})")
     for table, column in columns:
-        op.execute(
-            f"ALTER TABLE {table} ALTER {column} TYPE {name} USING {column}::text::{name}"
-        )
+        op.execute(f"ALTER TABLE {table} ALTER {column} TYPE {name} USING {column}::text::{name}")
     op.execute(f"DROP TYPE {name}_wide")
 
 

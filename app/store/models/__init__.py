@@ -2,6 +2,7 @@
 
 from sqlmodel import SQLModel
 
+from app.domain.job_kind import REMOVALS, JobKind
 from app.store.models.bases import Base, BaseSet
 from app.store.models.engine import Event, Item, Reservation, ReservationKind, Step, SweeperPass
 from app.store.models.identity import Account, AccountType, Session
@@ -23,11 +24,9 @@ from app.store.models.inventory import (
     Zone,
 )
 from app.store.models.jobs import (
-    REMOVALS,
     IdempotencyKey,
     Job,
     JobCounters,
-    JobKind,
     JobResult,
     LongJob,
     Webhook,

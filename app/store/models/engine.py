@@ -7,6 +7,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Double, Index, String, Uniqu
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
+from app.domain.job_kind import JobKind
 from app.domain.plan import CloneMethod
 from app.domain.states import ItemState, WaitReason
 from app.domain.steps import StepName
@@ -21,7 +22,6 @@ from app.store.models.columns import (
     reference,
     uuid_key,
 )
-from app.store.models.jobs import JobKind
 
 # A VM's first start is taken back as a clone is.
 OPERATING = "state IN ('Waiting', 'Granted', 'Running', 'RollingBack', 'Stranded')"

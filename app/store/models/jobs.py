@@ -1,12 +1,12 @@
 """Accepted requests, their results, and what hangs on a request's edge."""
 
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import CheckConstraint, Index, LargeBinary, PrimaryKeyConstraint, text
 from sqlalchemy.dialects.postgresql import JSON
 from sqlmodel import Field, SQLModel
 
+from app.domain.job_kind import JobKind
 from app.domain.states import JobOutcome, JobState, WaitReason
 from app.store.models.columns import (
     Moment,
@@ -19,20 +19,6 @@ from app.store.models.columns import (
     reference,
     uuid_key,
 )
-
-
-class JobKind(StrEnum):
-    CLONE = "clone"
-    DESTROY = "destroy"  # VMs: their files and addresses are kept for a while
-    EXPUNGE = "expunge"  # and those too are gone
-    START = "start"  # one VM, as the following
-    STOP = "stop"
-    REBOOT = "reboot"
-    RECOVER = "recover"  # a destroyed one, within its while
-    UPDATE = "update"
-
-
-REMOVALS = frozenset({JobKind.DESTROY, JobKind.EXPUNGE})
 
 
 class Job(SQLModel, table=True):
