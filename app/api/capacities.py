@@ -3,6 +3,7 @@
 from typing import Any
 
 from aiohttp import web
+from sqlalchemy import Connection
 
 from app.api.callers import require_caller
 from app.api.responses import json_value
@@ -10,7 +11,10 @@ from app.api.state import state_of
 from app.domain.errors import InvalidArgument, ResourceNotFound
 from app.store import capacities
 from app.store.capacities import Wanted
-from app.zstack import places
+from app.store.queries import read
+from app.zstack.inventories import inventory, shape_of
+from app.zstack.resources.places import CLUSTER, HOST, ZONE
+from app.zstack.resources.resource import Resource
 
 MAX_INT64 = 2**63 - 1
 
@@ -27,15 +31,7 @@ async def candidate_destinations(request: web.Request, parameters: dict[str, Any
         l3_network_uuids=_list(parameters, "l3NetworkUuids"),
     )
     state = state_of(request)
-    hosts = await state.read(lambda c: capacities.hosts_for(c, wanted))
-    clusters, zones = await state.read(lambda c: capacities.places_of(c, hosts))
-    return json_value(
-        {
-            "zones": list(map(places.zone, zones)),
-            "clusters": list(map(places.cluster, clusters)),
-            "hosts": list(map(places.candidate_host, hosts)),
-        }
-    )
+    return json_value(await state.read(lambda c: _places(c, capacities.hosts_for(c, wanted))))
 
 
 async def starting_target_hosts(request: web.Request, parameters: dict[str, Any]) -> web.Response:
@@ -49,14 +45,8 @@ async def starting_target_hosts(request: web.Request, parameters: dict[str, Any]
         raise ResourceNotFound(
             f"invalid field[uuid], resource[uuid:{uuid}, type:VmInstanceVO] not found"
         )
-    hosts = await state.read(lambda c: capacities.hosts_for(c, wanted))
-    clusters, _ = await state.read(lambda c: capacities.places_of(c, hosts))
-    return json_value(
-        {
-            "hosts": list(map(places.candidate_host, hosts)),
-            "clusters": list(map(places.cluster, clusters)),
-        }
-    )
+    found = await state.read(lambda c: _places(c, capacities.hosts_for(c, wanted)))
+    return json_value({name: found[name] for name in ("hosts", "clusters")})
 
 
 async def cpu_memory_capacity(request: web.Request, parameters: dict[str, Any]) -> web.Response:
@@ -67,6 +57,21 @@ async def cpu_memory_capacity(request: web.Request, parameters: dict[str, Any]) 
         "hosts": _list(parameters, "hostUuids"),
     }
     return json_value(await state_of(request).read(lambda c: capacities.cpu_and_memory(c, scope)))
+
+
+def _places(connection: Connection, host_uuids: list[str]) -> dict[str, list[dict[str, Any]]]:
+    """The hosts with their clusters and zones."""
+    hosts = _inventories(connection, HOST, host_uuids)
+    clusters = _inventories(connection, CLUSTER, [host["clusterUuid"] for host in hosts])
+    zones = _inventories(connection, ZONE, [host["zoneUuid"] for host in hosts])
+    return {"zones": zones, "clusters": clusters, "hosts": hosts}
+
+
+def _inventories(
+    connection: Connection, resource: Resource, uuids: list[str]
+) -> list[dict[str, Any]]:
+    records = read.load(connection, shape_of(resource), list(dict.fromkeys(uuids)))
+    return [inventory(resource, record) for record in records]
 
 
 def _list(parameters: dict[str, Any], field: str) -> list[str]:

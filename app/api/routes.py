@@ -9,8 +9,8 @@ from app.api.clone_jobs import create_clone_job, get_clone_job, list_clone_jobs,
 from app.api.dispatch import message_routes
 from app.api.health import healthz, readyz
 from app.api.job_verbs import cancel_item, cancel_job, pause_job, remove_vms, resume_job, retry_job
+from app.api.queries import query_routes
 from app.api.sessions import log_in_by_account, log_in_by_user, log_out, validate
-from app.api.vm_instances import get_vm_instance, query_vm_instances
 
 _UUID = "{uuid:[^/{}\x00]+}"  # PostgreSQL has no NUL
 _ITEM = _UUID.replace("uuid", "item")
@@ -22,9 +22,8 @@ ZSTACK = [
     web.delete("/accounts/sessions/{uuid}", log_out),
     web.get("/accounts/sessions/{uuid}/valid", validate, allow_head=False),
     *message_routes(),
-    web.get("/vm-instances", query_vm_instances, allow_head=False),
-    web.get("/vm-instances/{uuid}", get_vm_instance, allow_head=False),
     web.get("/api-jobs/{uuid}", poll_job, allow_head=False),
+    *query_routes(),  # last: /x/{uuid} takes whatever no other path of /x takes
 ]
 OWN = [
     web.get("/api/v1/clone-jobs", list_clone_jobs),

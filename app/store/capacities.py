@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -23,13 +22,11 @@ class Wanted:
     l3_network_uuids: Sequence[str] = ()
 
 
-def hosts_for(connection: Connection, wanted: Wanted) -> list[Mapping[str, Any]]:
+def hosts_for(connection: Connection, wanted: Wanted) -> list[str]:
     """Enabled, connected ones with room that reach the networks."""
     rows = connection.execute(
         text(
-            "SELECT h.*, c.zone_uuid, c.hypervisor_type::text AS hypervisor_type, "  # noqa: S608
-            "k.total_cpu, k.total_memory, k.available_cpu - h.foreign_cpu AS available_cpu, "
-            "k.available_memory - h.foreign_memory AS available_memory "
+            "SELECT h.uuid "  # noqa: S608
             "FROM hosts h JOIN clusters c ON c.uuid = h.cluster_uuid "
             "JOIN host_capacities k ON k.host_uuid = h.uuid "
             "WHERE h.state = 'Enabled' AND c.state = 'Enabled' "
@@ -52,22 +49,7 @@ def hosts_for(connection: Connection, wanted: Wanted) -> list[Mapping[str, Any]]
             "l3s": list(wanted.l3_network_uuids),
         },
     )
-    return [dict(row._mapping) for row in rows]
-
-
-def places_of(
-    connection: Connection, hosts: Sequence[Mapping[str, Any]]
-) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
-    """The hosts' clusters and zones."""
-    clusters = connection.execute(
-        text("SELECT * FROM clusters WHERE uuid = ANY(:uuids) ORDER BY name"),
-        {"uuids": [host["cluster_uuid"] for host in hosts]},
-    )
-    zones = connection.execute(
-        text("SELECT * FROM zones WHERE uuid = ANY(:uuids) ORDER BY name"),
-        {"uuids": [host["zone_uuid"] for host in hosts]},
-    )
-    return [dict(row._mapping) for row in clusters], [dict(row._mapping) for row in zones]
+    return list(rows.scalars())
 
 
 def wanted_by(connection: Connection, vm_uuid: str, account_uuid: str | None) -> Wanted | None:
