@@ -4,7 +4,16 @@ from sqlmodel import SQLModel
 
 from app.store.models.bases import Base, BaseSet
 from app.store.models.engine import Event, Item, Reservation, ReservationKind, Step, SweeperPass
-from app.store.models.identity import Account, AccountType, Session
+from app.store.models.identity import (
+    AccessKey,
+    Account,
+    AccountType,
+    Quota,
+    QuotaName,
+    Session,
+    SharedResource,
+    User,
+)
 from app.store.models.inventory import (
     Cluster,
     ClusterL3Network,
@@ -40,6 +49,7 @@ from app.store.models.vms import (
 metadata = SQLModel.metadata
 
 __all__ = [
+    "AccessKey",
     "Account",
     "AccountType",
     "Base",
@@ -67,16 +77,20 @@ __all__ = [
     "NicState",
     "Origin",
     "PrimaryStorage",
+    "Quota",
+    "QuotaName",
     "Reservation",
     "ReservationKind",
     "ResourceState",
     "Session",
+    "SharedResource",
     "Step",
     "StorageCapacity",
     "SweeperPass",
     "Tag",
     "TagKind",
     "UsedIp",
+    "User",
     "VmCdRom",
     "VmInstance",
     "VmNic",
