@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from app.api import responses
 from app.api.api_jobs import finished_answer, location_of, wait_for_end
 from app.api.bodies import CLONE_SUBMISSION, read_object
+from app.api.callers import Credential, authenticate
 from app.api.paths import api_path
 from app.api.preferences import preferred_wait_s
 from app.api.state import ApiState, state_of
@@ -20,7 +21,7 @@ from app.store import accounts, intake
 from app.store.intake import Submission
 from app.store.session import POOL_AWAY
 from app.zstack.forms import BadRequest, action_of, check_types
-from app.zstack.headers import JobHeaders, job_headers, session_uuid
+from app.zstack.headers import JobHeaders, job_headers
 from app.zstack.passwords import hash_passwords, holds_password
 from app.zstack.results import error_result
 
@@ -41,7 +42,7 @@ async def submit_action(request: web.Request) -> web.Response:
     the parameters say is judged behind the queue."""
     body = await read_object(request, limit=CLONE_SUBMISSION)
     _, parameters = action_of(body, [CLONE], path=api_path(request), flat=CLONE)
-    session = session_uuid(request.headers)
+    credential = await authenticate(request)
     check_types(parameters, booleans=("full", "resetTpm"), lists=LISTS)
     headers = job_headers(request.headers)
     state = state_of(request)
@@ -49,7 +50,7 @@ async def submit_action(request: web.Request) -> web.Response:
     if state.refused_sessions.is_spent(address):
         return _too_many()
     parameters = await without_passwords(parameters)
-    submission = _submission(request, session, parameters, headers, state)
+    submission = _submission(request, credential, parameters, headers, state)
     receipt = await intake.accept(
         state.pool,
         submission,
@@ -63,7 +64,8 @@ async def submit_action(request: web.Request) -> web.Response:
     else:
         publish_accepted(request, submission.job_uuid)
         # Accepted is accepted, whatever becomes of the database from here on.
-        if receipt.slides:
+        session = credential.session_uuid
+        if receipt.slides and session is not None:
             with suppress(DBAPIError, *POOL_AWAY):
                 await state.write(
                     lambda c: accounts.slide(c, session, timeout_s=state.settings.session_timeout_s)
@@ -85,7 +87,7 @@ def publish_accepted(request: web.Request, job_uuid: str) -> None:
 
 def _submission(
     request: web.Request,
-    session: str,
+    credential: Credential,
     parameters: dict[str, Any],
     headers: JobHeaders,
     state: ApiState,
@@ -95,7 +97,8 @@ def _submission(
     timeout_s = headers.timeout_s or state.settings.job_timeout_s
     return Submission(
         job_uuid=headers.job_uuid,
-        session_uuid=session,
+        session_uuid=credential.session_uuid,
+        account_uuid=credential.signer.account_uuid if credential.signer else None,
         vm_instance_uuid=vm_uuid,
         request=orjson.dumps({**parameters, "vmInstanceUuid": vm_uuid}).decode(),
         requested=len(names) if isinstance(names, list) else 0,

@@ -12,6 +12,7 @@ CloneError
 ├── SessionInvalid            ID.1001
 ├── PermissionDenied          ID.1002
 ├── QuotaExceeded             ID.1003
+├── InvalidQuota              ID.1004
 ├── TooManySessions           ID.1006
 ├── NoMacAvailable            VM.1009
 ├── VmStateNotAllowed         VM.1010
@@ -35,7 +36,8 @@ CloneError
 ├── DomainBusy                CLONE.1012 retried
 ├── SourceNotCloneable        CLONE.1013
 ├── NetworkMissing            CLONE.1014
-└── ForeignDomain             CLONE.1015
+├── ForeignDomain             CLONE.1015
+└── KeyFileUnusable           CLONE.1040
 
 Codes and descriptions are ZStack's where it has one; `CLONE.*` are ours. None is used twice, and
 docs/errors.md lists them all. `retryable` says whether the same work may succeed a little later.
@@ -159,6 +161,13 @@ class QuotaExceeded(CloneError):
 
     code = "ID.1003"
     description = "The user exceeds a quota of a resource"
+
+
+class InvalidQuota(CloneError):
+    """There is no such quota, or it cannot have this value."""
+
+    code = "ID.1004"
+    description = "Invalid quota operation"
 
 
 class TooManySessions(CloneError):
@@ -334,3 +343,10 @@ class ForeignDomain(CloneError):
 
     code = "CLONE.1015"
     description = "The domain is not vmclone's"
+
+
+class KeyFileUnusable(CloneError):
+    """The key file that secrets of access keys are derived from cannot be used."""
+
+    code = "CLONE.1040"
+    description = "Access keys cannot be used"

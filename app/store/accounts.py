@@ -140,14 +140,19 @@ def is_valid(connection: Connection, session_uuid: str) -> bool:
 class Caller:
     account_uuid: str
     is_admin: bool
+    user_uuid: str  # the account's own where no user of it signed in
+
+    @property
+    def is_user(self) -> bool:
+        return self.user_uuid != self.account_uuid
 
 
 def caller_of(connection: Connection, session_uuid: str, *, timeout_s: int) -> Caller | None:
     """Who holds this session, which slides; None if it is unknown or expired."""
     row = connection.execute(
         text(
-            "SELECT a.uuid, a.type = 'SystemAdmin' AS is_admin, s.expires_at < clock_timestamp() "
-            " + make_interval(secs => :timeout_s) AS slides "
+            "SELECT a.uuid, a.type = 'SystemAdmin' AS is_admin, s.user_uuid, "
+            "s.expires_at < clock_timestamp() + make_interval(secs => :timeout_s) AS slides "
             "FROM sessions s JOIN accounts a ON a.uuid = s.account_uuid "
             "WHERE s.uuid = :uuid AND s.expires_at > clock_timestamp()"
         ),
@@ -157,7 +162,7 @@ def caller_of(connection: Connection, session_uuid: str, *, timeout_s: int) -> C
         return None
     if row.slides:
         slide(connection, session_uuid, timeout_s=timeout_s)
-    return Caller(row.uuid, row.is_admin)
+    return Caller(row.uuid, row.is_admin, row.user_uuid)
 
 
 def slide(connection: Connection, session_uuid: str, *, timeout_s: int) -> None:

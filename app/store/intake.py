@@ -11,13 +11,15 @@ from app.domain.clone_job import DEFAULT_PRIORITY
 from app.domain.errors import SessionInvalid
 from app.store.codec import error_to_json
 
-# One statement looks the session up and writes the job: Accepted with its request, or, for a
-# session that is refused, finished at once without one.
+# One statement looks the session (or the account that signed) up and writes the job: Accepted with
+# its request, or, for a session that is refused, finished at once without one.
 _ACCEPT = """
 WITH session AS (
     SELECT account_uuid,
         expires_at < clock_timestamp() + make_interval(secs => $9::float8) AS slides
     FROM sessions WHERE uuid = $2::text AND expires_at > clock_timestamp()
+    UNION ALL
+    SELECT uuid, FALSE FROM accounts WHERE uuid = $16::text
 ), job AS (
     INSERT INTO jobs (uuid, state, outcome, account_uuid, vm_instance_uuid, request, requested,
         priority, api_timeout_ms, deadline_at, web_hook, wants_schema, client_ip, error,
@@ -62,7 +64,7 @@ WHERE j.uuid = $1
 @dataclass(frozen=True, slots=True)
 class Submission:
     job_uuid: str
-    session_uuid: str
+    session_uuid: str | None
     vm_instance_uuid: str
     request: str  # JSON text
     requested: int
@@ -73,6 +75,7 @@ class Submission:
     priority: int = DEFAULT_PRIORITY
     policy: str | None = None  # JSON text
     retry_of: str | None = None
+    account_uuid: str | None = None  # whose access key signed, instead of a session
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +191,7 @@ def _arguments(submission: Submission, session_timeout_s: int, refusal: bytes) -
         submission.priority,
         submission.policy,
         submission.retry_of,
+        submission.account_uuid,
     )
 
 

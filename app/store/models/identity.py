@@ -63,7 +63,7 @@ class Session(SQLModel, table=True):
 
 
 class AccessKey(SQLModel, table=True):
-    """The secret is not here: it is derived from the key file and `salt` (app/store/access_keys)."""
+    """The secret is not here: it is derived from the key file and `salt` (store.access_keys)."""
 
     __tablename__ = "access_keys"
 
