@@ -1,7 +1,5 @@
 """Every path, and who answers it."""
 
-import re
-
 from aiohttp import web
 
 from app.api.api_jobs import poll_job
@@ -43,21 +41,22 @@ OWN = [
 
 
 def routes() -> list[web.RouteDef]:
-    table = list(OWN)
-    for prefix in ("/zstack/v1", "/v1"):
-        table += [_below(prefix, route) for route in ZSTACK]
+    plain = [_below(prefix, route) for prefix in ("/zstack/v1", "/v1") for route in ZSTACK]
     # Java's client with the context path "/zstack" sends //zstack/v1/…: repeated slashes are one.
-    table += [_tolerant(route) for route in table if route.path.startswith(("/zstack", "/v1"))]
-    return table
+    return [*OWN, *map(_exact, plain), *map(_exact, map(_tolerant, plain))]
 
 
 def _below(prefix: str, route: web.RouteDef) -> web.RouteDef:
-    path = (prefix + route.path).replace("{uuid}", _UUID)
+    return web.RouteDef(route.method, prefix + route.path, route.handler, route.kwargs)
+
+
+def _exact(route: web.RouteDef) -> web.RouteDef:
+    path = route.path.replace("{uuid}", _UUID)
     return web.RouteDef(route.method, path, route.handler, route.kwargs)
 
 
 def _tolerant(route: web.RouteDef) -> web.RouteDef:
-    parts = re.split(r"/(?![^{]*\})", route.path.lstrip("/"))
+    parts = route.path.lstrip("/").split("/")
     path = "/{slash0:/*}" + "".join(
         f"{{slash{number}:/+}}{part}" if number else part for number, part in enumerate(parts)
     )
