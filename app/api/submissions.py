@@ -48,7 +48,7 @@ async def submit_action(request: web.Request) -> web.Response:
     state = state_of(request)
     address = request.remote or ""
     if state.refused_sessions.is_spent(address):
-        return _too_many()
+        return too_many()
     parameters = await without_passwords(parameters)
     submission = _submission(request, credential, parameters, headers, state)
     receipt = await intake.accept(
@@ -118,15 +118,17 @@ async def _answer(request: web.Request, submission: Submission) -> web.Response:
             view = await wait_for_end(state_of(request).pool, submission.job_uuid, wait_s)
         if view is not None and view.status is not None:
             return finished_answer(view, with_schema=submission.wants_schema)
-    location = location_of(request, submission.job_uuid)
-    response = responses.json_value(
-        {"location": location, "apiTimeout": submission.timeout_ms}, status=202
-    )
+    return accepted(request, submission.job_uuid, submission.timeout_ms)
+
+
+def accepted(request: web.Request, job_uuid: str, timeout_ms: int) -> web.Response:
+    location = location_of(request, job_uuid)
+    response = responses.json_value({"location": location, "apiTimeout": timeout_ms}, status=202)
     response.headers["Location"] = location
     return response
 
 
-def _too_many() -> web.Response:
+def too_many() -> web.Response:
     response = responses.plain_text(
         "too many submissions with an invalid session from this address; log in, then try again",
         status=429,
