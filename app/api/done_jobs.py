@@ -108,11 +108,10 @@ async def answer_as_job(
             raise BadRequest("field[password] must be a text")
         hashed = await state.hash(accounts.hash_password, password)
 
-    def work(connection: Connection) -> bool:
-        done, error = None, None
-        if caller is None:
-            error = SessionInvalid()
-        else:
+    def work(connection: Connection) -> None:
+        done: Done | None = None
+        error: CloneError | None = SessionInvalid()
+        if caller is not None:
             done, error = perform(
                 Call(
                     connection,
@@ -125,16 +124,11 @@ async def answer_as_job(
                 operation,
             )
         job = _job(headers, request, caller, done, error)
-        return jobs.record_done(connection, job) or _undo(connection)
+        if not jobs.record_done(connection, job):
+            raise BadRequest(f"Duplicate job uuid[{headers.job_uuid}]")
 
-    if not await state.write(work):
-        raise BadRequest(f"Duplicate job uuid[{headers.job_uuid}]")
+    await state.write(work)
     return accepted(request, headers.job_uuid, _timeout_s(headers) * 1000)
-
-
-def _undo(connection: Connection) -> bool:
-    connection.rollback()
-    return False
 
 
 def _timeout_s(headers: JobHeaders) -> int:

@@ -2,11 +2,22 @@
 
 from aiohttp import web
 
+from app.api.access_keys import delete_access_key, post_access_key
+from app.api.accounts import (
+    delete_account,
+    delete_user,
+    post_account,
+    post_user,
+    put_account,
+    put_user,
+)
 from app.api.api_jobs import poll_job
 from app.api.clone_jobs import create_clone_job, get_clone_job, list_clone_jobs, list_items
 from app.api.health import healthz, readyz
 from app.api.job_verbs import cancel_item, cancel_job, pause_job, remove_vms, resume_job, retry_job
-from app.api.sessions import log_in_by_account, log_in_by_user, log_out, validate
+from app.api.quotas import get_usages, put_quotas
+from app.api.sessions import log_in_by_account, log_in_by_user, log_out, renew, validate
+from app.api.shares import put_resources
 from app.api.submissions import submit_action
 from app.api.vm_instances import get_vm_instance, query_vm_instances
 
@@ -19,6 +30,18 @@ ZSTACK = [
     web.put("/accounts/users/login", log_in_by_user),
     web.delete("/accounts/sessions/{uuid}", log_out),
     web.get("/accounts/sessions/{uuid}/valid", validate, allow_head=False),
+    web.put("/accounts/sessions/{uuid}/renew", renew),
+    web.post("/accounts", post_account),
+    web.post("/accounts/users", post_user),
+    web.put("/accounts/users/actions", put_user),
+    web.delete("/accounts/users/{uuid}", delete_user),
+    web.put("/accounts/resources/actions", put_resources),
+    web.put("/accounts/quotas/actions", put_quotas),
+    web.get("/accounts/quota/{uuid}/usages", get_usages, allow_head=False),
+    web.put("/accounts/{uuid}", put_account),
+    web.delete("/accounts/{uuid}", delete_account),
+    web.post("/accesskeys", post_access_key),
+    web.delete("/accesskeys/{uuid}", delete_access_key),
     web.get("/vm-instances", query_vm_instances, allow_head=False),
     web.get("/vm-instances/{uuid}", get_vm_instance, allow_head=False),
     web.put("/vm-instances/{uuid}/actions", submit_action),

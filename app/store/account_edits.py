@@ -229,5 +229,18 @@ def delete_user(connection: Connection, uuid: str, *, account_uuid: str | None) 
         connection.execute(text("DELETE FROM access_keys WHERE user_uuid = :uuid"), {"uuid": uuid})
 
 
-def _not_found(uuid: str, kind: str) -> ResourceNotFound:
-    return ResourceNotFound(f"invalid field[uuid], resource[uuid:{uuid}, type:{kind}] not found")
+def require_user(connection: Connection, account_uuid: str, user_uuid: str) -> None:
+    """The account exists and the user is its own, or the account itself. Raises
+    ResourceNotFound."""
+    question = "SELECT 1 FROM accounts WHERE uuid = :account FOR KEY SHARE"
+    if not connection.scalar(text(question), {"account": account_uuid}):
+        raise _not_found(account_uuid, "AccountVO", field="accountUuid")
+    if user_uuid == account_uuid:
+        return
+    question = "SELECT 1 FROM users WHERE uuid = :user AND account_uuid = :account"
+    if not connection.scalar(text(question), {"user": user_uuid, "account": account_uuid}):
+        raise _not_found(user_uuid, "UserVO", field="userUuid")
+
+
+def _not_found(uuid: str, kind: str, *, field: str = "uuid") -> ResourceNotFound:
+    return ResourceNotFound(f"invalid field[{field}], resource[uuid:{uuid}, type:{kind}] not found")

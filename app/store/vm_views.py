@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from app.domain.vm_query import Comparison, VmQuery
+from app.store import shares
 from app.store.models import VmInstance
 
 PAGE = 5000  # uuids a statement
@@ -108,7 +109,8 @@ def _conditions(
     clauses = ["TRUE"]
     parameters: dict[str, Any] = {}
     if account_uuid is not None:
-        clauses.append("account_uuid = :account_uuid")
+        shared = shares.visible("VmInstanceVO", "vm_instances.uuid", ":account_uuid")
+        clauses.append(f"(account_uuid = :account_uuid OR {shared})")
         parameters["account_uuid"] = account_uuid
     for number, condition in enumerate(conditions):
         # Column names come from a fixed table of ours, never from the caller.

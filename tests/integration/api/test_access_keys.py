@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as with_settings
+from hypothesis import strategies as st
 
 from app.settings import Settings
 from app.store import access_keys
@@ -15,6 +18,7 @@ from app.store.access_keys import NewAccessKey, open_key_file
 from app.store.session import Database
 from tests.factories import ADMIN, Inventory, make_account, make_inventory
 from tests.integration.api.conftest import Api
+from tests.integration.api.test_paths import raw
 
 FORMAT = "'Date' format error, correct format is 'EEE, dd MMM yyyy HH:mm:ss z'"
 
@@ -200,3 +204,22 @@ def test_the_key_file_is_its_owner_s_alone_and_secrets_are_not_in_the_database(
         row = connection.exec_driver_sql("SELECT access_keys::text FROM access_keys").scalar_one()
     assert signer.id in row
     assert signer.secret not in row
+
+
+LINE = st.text(st.characters(max_codepoint=255, exclude_characters="\r\n\0"), max_size=60)
+SCHEMES = st.sampled_from(["", "OAuth ", "ZStack ", "ZStack {id}:", "ZStack a:", "Basic "])
+DATES = st.sampled_from(["", "Tue, 24 Nov 2026 12:00:00 ", "Mon, 01 Jan 0001 00:00:00 UTC"])
+
+
+@with_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@given(scheme=SCHEMES, value=LINE, date=DATES, rest=LINE)
+async def test_no_header_is_an_internal_error(
+    api: Api, signer: Signer, scheme: str, value: str, date: str, rest: str
+) -> None:
+    """Refused in a form that the contract has: 503 is an unknown session or key there."""
+    authorization = scheme.format(id=signer.id) + value
+    head = f"Authorization: {authorization}\r\nDate: {date}{rest}\r\n"
+    answer = await raw(api, "/v1/vm-instances", head)
+    status = answer.split()[1]
+    assert status in {b"400", b"403", b"503"}
+    assert status != b"503" or b'"code":"ID.100' in answer
