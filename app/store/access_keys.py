@@ -11,9 +11,11 @@ import hmac
 import os
 import secrets
 import string
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Connection, Row, text
@@ -80,7 +82,7 @@ def _make(path: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class NewAccessKey:
-    row: Row[object]  # the access_keys row
+    row: Row[Any]  # the access_keys row
     secret: str  # shown once
 
 
@@ -128,6 +130,16 @@ def delete(connection: Connection, given: str, *, account_uuid: str | None = Non
         raise ResourceNotFound(
             f"invalid field[uuid], resource[uuid:{given}, type:AccessKeyVO] not found"
         )
+
+
+def list_keys(connection: Connection) -> Sequence[Row[Any]]:
+    return connection.execute(
+        text(
+            "SELECT k.access_key_id, a.name AS account, u.name AS user, k.description, k.uuid "
+            "FROM access_keys k JOIN accounts a ON a.uuid = k.account_uuid "
+            "LEFT JOIN users u ON u.uuid = k.user_uuid ORDER BY k.created_at"
+        )
+    ).all()
 
 
 @dataclass(frozen=True, slots=True)

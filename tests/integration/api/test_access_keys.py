@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from app.settings import Settings
 from app.store import access_keys
-from app.store.access_keys import NewAccessKey, open_key_file
+from app.store.access_keys import open_key_file
 from app.store.session import Database
 from tests.factories import ADMIN, Inventory, make_account, make_inventory
 from tests.integration.api.conftest import Api
@@ -26,9 +26,9 @@ FORMAT = "'Date' format error, correct format is 'EEE, dd MMM yyyy HH:mm:ss z'"
 class Signer:
     """As the SDKs do it, and nothing of ours."""
 
-    def __init__(self, key: NewAccessKey) -> None:
-        self.id = str(key.row.access_key_id)
-        self.secret = key.secret
+    def __init__(self, access_key_id: str, secret: str) -> None:
+        self.id = access_key_id
+        self.secret = secret
 
     def headers(
         self,
@@ -54,7 +54,8 @@ class Signer:
 def make_key(database: Database, settings: Settings, account: str = ADMIN) -> Signer:
     with database.engine.begin() as connection:
         key_file = open_key_file(settings.key_file)
-        return Signer(access_keys.create(connection, key_file, account_uuid=account))
+        key = access_keys.create(connection, key_file, account_uuid=account)
+        return Signer(key.row.access_key_id, key.secret)
 
 
 @pytest.fixture
