@@ -11,7 +11,7 @@ import orjson
 from aiohttp import web
 from sqlalchemy import Connection
 
-from app.api.callers import authenticate, caller_of_session
+from app.api.callers import Credential, authenticate, caller_of_session
 from app.api.state import state_of
 from app.api.submissions import accepted, too_many
 from app.domain.errors import CloneError, PermissionDenied, SessionInvalid
@@ -85,22 +85,39 @@ async def answer_as_job(
 ) -> web.Response:
     """202 with the location of a job that has ended already."""
     credential = await authenticate(request)
+    check(parameters)
+    headers = job_headers(request.headers)
+    if state_of(request).refused_sessions.is_spent(request.remote or ""):
+        return too_many()
+    await do(request, credential, operation, parameters, headers)
+    return accepted(request, headers.job_uuid, _timeout_s(headers) * 1000)
+
+
+def check(parameters: dict[str, Any]) -> None:
+    """ZStack's early checks. Raises BadRequest."""
     check_types(
         parameters,
         booleans=("toPublic", "all"),
         integers=("value", "duration"),
         lists=("resourceUuids", "accountUuids", "systemTags", "userTags"),
     )
-    headers = job_headers(request.headers)
+
+
+async def do(
+    request: web.Request,
+    credential: Credential,
+    operation: Operation,
+    parameters: dict[str, Any],
+    headers: JobHeaders,
+) -> None:
+    """It is done, or refused, and its finished job there to be polled. Raises BadRequest for a
+    job's uuid that is taken."""
     state = state_of(request)
-    address = request.remote or ""
-    if state.refused_sessions.is_spent(address):
-        return too_many()
     caller = credential.signer
     if caller is None:
         caller = await caller_of_session(state, credential.session_uuid or "")
     if caller is None:
-        state.refused_sessions.spend(address)
+        state.refused_sessions.spend(request.remote or "")
     password = parameters.pop("password", None)
     hashed = None
     if caller is not None and password is not None:
@@ -128,7 +145,6 @@ async def answer_as_job(
             raise BadRequest(f"Duplicate job uuid[{headers.job_uuid}]")
 
     await state.write(work)
-    return accepted(request, headers.job_uuid, _timeout_s(headers) * 1000)
 
 
 def _timeout_s(headers: JobHeaders) -> int:
