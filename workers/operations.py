@@ -30,11 +30,11 @@ from app.domain.spec import CloneSpec
 from app.domain.states import WaitReason
 from app.domain.steps import StepName
 from app.domain.vm_change import VmChange, parse_change, parse_stop
-from app.store import items, lookups, operations
+from app.store import items, lookups, operations, quotas
 from app.store.codec import spec_from_json
 from app.store.items import StepRecord
 from app.store.leases import Claim, LeaseLost
-from app.store.models import JobKind, Origin, VmState
+from app.store.models import JobKind, Origin, QuotaName, VmState
 from app.store.session import DATABASE_AWAY
 from app.zstack.messages import of_kind
 from workers.context import WorkerContext
@@ -138,6 +138,15 @@ def _judge_start(
         )
     if not vm.place_enabled:
         raise NoHostAvailable("no Enabled hosts found in the [1] candidate hosts")
+    quotas.check(
+        connection,
+        vm.account_uuid,
+        {
+            QuotaName.VM_NUM: 1,
+            QuotaName.VM_CPU_NUM: vm.cpu_num,
+            QuotaName.VM_MEMORY_SIZE: vm.memory_size,
+        },
+    )
     operations.lock_capacity(connection)
     operations.reserve(connection, vm)
     plan = _plan(JobKind.START, vm, StepName.START_VM)

@@ -25,11 +25,11 @@ from app.domain.plan import CloneStrategy, HypervisorType, VolumeType
 from app.domain.request import CloneRequest, parse_clone_request
 from app.domain.spec import CloneSpec, VolumeWish
 from app.queue import TaskName, host_queue
-from app.store import bases, jobs, lookups, removals, sources
+from app.store import bases, jobs, lookups, quotas, removals, sources
 from app.store import operations as store_operations
 from app.store.codec import spec_to_json
 from app.store.jobs import Minted
-from app.store.models import REMOVALS, JobKind, VmState
+from app.store.models import REMOVALS, JobKind, QuotaName, VmState
 from app.store.sources import SourceVm
 from app.zstack import results
 from workers import operations
@@ -76,12 +76,19 @@ def _judge(connection: Connection, job_uuid: str) -> Judged | None:
         if _boots(source):
             check_platform(request.guest, source.platform)
         _check_references(connection, request)
+        _check_networks(connection, request, source, job.account_uuid)
         spec = _spec(request)
         volumes = _count_volumes(connection, source, spec)
         if volumes == 0:
             raise OperationFailed(
                 f"vm[uuid:{source.uuid}] has no root volume; nothing can be cloned from it"
             )
+        need = sources.need_of(connection, source, spec)
+        quotas.check(
+            connection,
+            job.account_uuid,
+            {name: amount * len(request.names) for name, amount in need.items()},
+        )
     except CloneError as error:
         return _refuse(connection, job_uuid, error)
     jobs.begin(
@@ -94,6 +101,7 @@ def _judge(connection: Connection, job_uuid: str) -> Judged | None:
             dict.fromkeys(request.ignored + (() if _boots(source) else request.guest_fields))
         ),
     )
+    quotas.note_need(connection, job_uuid, need)
     if spec.strategy is CloneStrategy.JUST_CREATE:
         return Judged()
     base_set = bases.ask(connection, job_uuid, spec)
@@ -145,6 +153,9 @@ def _start_first(connection: Connection, job_uuid: str, start: FirstStart) -> Ju
             f"vm[uuid:{start.vm.uuid}] was to be made from vm[uuid:{start.source_uuid}], which is "
             "not there any more"
         )
+    # The record itself counts already.
+    need = sources.need_of(connection, source, start.spec) | {QuotaName.VM_TOTAL_NUM: 0}
+    quotas.check(connection, start.vm.account_uuid, need)
     jobs.begin(
         connection,
         job_uuid,
@@ -156,6 +167,7 @@ def _start_first(connection: Connection, job_uuid: str, start: FirstStart) -> Ju
         spec=spec_to_json(start.spec),
         ignored=(),
     )
+    quotas.note_need(connection, job_uuid, need)
     store_operations.begin_first_start(connection, job_uuid, start.vm.uuid, source.uuid)
     base_set = bases.ask(connection, job_uuid, start.spec)
     return Judged(base_set, bases.host_of(connection, base_set) if base_set else None)
@@ -177,9 +189,12 @@ def _source(connection: Connection, vm_uuid: str, account_uuid: str) -> SourceVm
         raise ResourceNotFound(
             f"invalid field[vmInstanceUuid], resource[uuid:{vm_uuid}, type:VmInstanceVO] not found"
         )
-    if not lookups.may_use(connection, account_uuid, source.account_uuid):
+    if not lookups.may_copy(
+        connection, account_uuid, "VmInstanceVO", vm_uuid, owner_uuid=source.account_uuid
+    ):
         raise PermissionDenied(
-            f"vm[uuid:{vm_uuid}] belongs to another account; sign in as its owner or as admin"
+            f"vm[uuid:{vm_uuid}] belongs to another account; sign in as its owner or as admin, or "
+            "have it shared"
         )
     if source.state not in CLONEABLE:
         allowed = ", ".join(CLONEABLE)
@@ -224,6 +239,23 @@ def _check_references(connection: Connection, request: CloneRequest) -> None:
             raise AddressUnavailable(
                 f"IP[{ip}] is not available: it is in no range of l3Network[uuid:{l3_uuid}], for "
                 "which the request names it"
+            )
+
+
+def _check_networks(
+    connection: Connection, request: CloneRequest, source: SourceVm, account_uuid: str
+) -> None:
+    """Clones may be where their source is; anywhere else only on networks shared with the
+    account."""
+    named = [nic.l3_network_uuid for nic in request.nics]
+    named += [l3_uuid for l3_uuid, _ in request.static_ips]
+    for l3_uuid in dict.fromkeys(named):
+        if any(nic.l3_network_uuid == l3_uuid for nic in source.nics):
+            continue
+        if not lookups.may_copy(connection, account_uuid, "L3NetworkVO", l3_uuid):
+            raise PermissionDenied(
+                f"l3Network[uuid:{l3_uuid}] is not shared with account[uuid:{account_uuid}]; have "
+                "it shared by admin"
             )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import web
 
-from app.api import capacities, management, task_progress
+from app.api import capacities, long_jobs, management, task_progress
 from app.api.bodies import CLONE_SUBMISSION, SMALL, read_object
 from app.api.paths import api_path
 from app.api.submissions import submit
@@ -25,6 +25,11 @@ HANDLERS: Mapping[str, Answers] = {
     "GetCandidateZonesClustersHostsForCreatingVm": capacities.candidate_destinations,
     "GetVmStartingCandidateClustersHosts": capacities.starting_target_hosts,
     "GetCpuMemoryCapacity": capacities.cpu_memory_capacity,
+    "SubmitLongJob": long_jobs.submit_long_job,
+    "CancelLongJob": long_jobs.cancel_long_job,
+    "RerunLongJob": long_jobs.rerun_long_job,
+    "ResumeLongJob": long_jobs.resume_long_job,
+    "CleanLongJob": long_jobs.clean_long_job,
     "GetTaskProgress": task_progress.get_task_progress,
 }
 

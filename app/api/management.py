@@ -13,7 +13,7 @@ from app.api.responses import json_value
 from app.api.state import state_of
 from app.domain.errors import NotReady
 from app.zstack.dates import format_date
-from app.zstack.messages import MESSAGES
+from app.zstack.messages import MESSAGES, query_classes
 
 ZSTACK_VERSION = "5.2.1"  # whose API this is; clients compare it with what they know
 _NODE_CLASS = "org.zstack.header.managementnode.ManagementNodeInventory"
@@ -31,7 +31,8 @@ async def get_current_time(_: web.Request, __: dict[str, Any]) -> web.Response:
 
 async def get_support_apis(_: web.Request, __: dict[str, Any]) -> web.Response:
     """The full class of each message."""
-    apis = sorted(message.request_class for message in MESSAGES)
+    queries = (java for java, _ in query_classes())
+    apis = sorted([*(message.request_class for message in MESSAGES), *queries])
     return json_value({"supportApis": apis, "success": True})
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.api import responses
 from app.api.api_jobs import finished_answer, location_of, wait_for_end
+from app.api.callers import Credential, authenticate
 from app.api.preferences import preferred_wait_s
 from app.api.state import state_of
 from app.domain.errors import SessionInvalid
@@ -18,7 +19,7 @@ from app.store import accounts, intake
 from app.store.intake import Submission
 from app.store.session import POOL_AWAY
 from app.zstack.forms import BadRequest
-from app.zstack.headers import JobHeaders, job_headers, session_uuid
+from app.zstack.headers import JobHeaders, job_headers
 from app.zstack.messages import CLONE, Message
 from app.zstack.passwords import hash_passwords, holds_password
 from app.zstack.results import error_result
@@ -31,15 +32,15 @@ async def submit(
 ) -> web.Response:
     """Checks in ZStack's order: the body's action was found, now the session's header, types, job
     headers. What the parameters say is judged behind the queue."""
-    session = session_uuid(request.headers)
+    credential = await authenticate(request)
     message.check(parameters)
     headers = job_headers(request.headers)
     state = state_of(request)
     address = request.remote or ""
     if state.refused_sessions.is_spent(address):
-        return _too_many()
+        return too_many()
     parameters = await without_passwords(parameters)
-    submission = _submission(request, session, message, parameters, headers)
+    submission = _submission(request, credential, message, parameters, headers)
     receipt = await intake.accept(
         state.pool,
         submission,
@@ -53,7 +54,8 @@ async def submit(
     else:
         publish_accepted(request, submission.job_uuid)
         # Accepted is accepted, whatever becomes of the database from here on.
-        if receipt.slides:
+        session = credential.session_uuid
+        if receipt.slides and session is not None:
             with suppress(DBAPIError, *POOL_AWAY):
                 await state.write(
                     lambda c: accounts.slide(c, session, timeout_s=state.settings.session_timeout_s)
@@ -75,7 +77,7 @@ def publish_accepted(request: web.Request, job_uuid: str) -> None:
 
 def _submission(
     request: web.Request,
-    session: str,
+    credential: Credential,
     message: Message,
     parameters: dict[str, Any],
     headers: JobHeaders,
@@ -86,7 +88,8 @@ def _submission(
     timeout_s = headers.timeout_s or message.timeout_s or settings.job_timeout_s
     return Submission(
         job_uuid=headers.job_uuid,
-        session_uuid=session,
+        session_uuid=credential.session_uuid,
+        account_uuid=credential.signer.account_uuid if credential.signer else None,
         kind=message.kind,
         vm_instance_uuid=parameters[message.key],
         request=orjson.dumps(parameters).decode(),
@@ -107,15 +110,17 @@ async def _answer(request: web.Request, submission: Submission) -> web.Response:
             view = await wait_for_end(state_of(request).pool, submission.job_uuid, wait_s)
         if view is not None and view.status is not None:
             return finished_answer(view, with_schema=submission.wants_schema)
-    location = location_of(request, submission.job_uuid)
-    response = responses.json_value(
-        {"location": location, "apiTimeout": submission.timeout_ms}, status=202
-    )
+    return accepted(request, submission.job_uuid, submission.timeout_ms)
+
+
+def accepted(request: web.Request, job_uuid: str, timeout_ms: int) -> web.Response:
+    location = location_of(request, job_uuid)
+    response = responses.json_value({"location": location, "apiTimeout": timeout_ms}, status=202)
     response.headers["Location"] = location
     return response
 
 
-def _too_many() -> web.Response:
+def too_many() -> web.Response:
     response = responses.plain_text(
         "too many submissions with an invalid session from this address; log in, then try again",
         status=429,

@@ -13,6 +13,7 @@ CloneError
 ├── SessionInvalid            ID.1001
 ├── PermissionDenied          ID.1002
 ├── QuotaExceeded             ID.1003
+├── InvalidQuota              ID.1004
 ├── TooManySessions           ID.1006
 ├── NoMacAvailable            VM.1009
 ├── VmStateNotAllowed         VM.1010
@@ -22,6 +23,8 @@ CloneError
 ├── StorageUnavailable        PS.1003    retried
 ├── HostDisconnected          HOST.1010  retried
 ├── VmStartFailed             HOST.1005
+├── LongJobNotCancelable      LONG_JOB.1001
+├── LongJobNotSupported       LONG_JOB.1003
 ├── SourceVolumeMissing       CLONE.1001
 ├── SourceVolumeInvalid       CLONE.1002
 ├── SourceVolumeBusy          CLONE.1003 retried
@@ -36,7 +39,8 @@ CloneError
 ├── DomainBusy                CLONE.1012 retried
 ├── SourceNotCloneable        CLONE.1013
 ├── NetworkMissing            CLONE.1014
-└── ForeignDomain             CLONE.1015
+├── ForeignDomain             CLONE.1015
+└── KeyFileUnusable           CLONE.1040
 
 Codes and descriptions are ZStack's where it has one; `CLONE.*` are ours. None is used twice, and
 docs/errors.md lists them all. `retryable` says whether the same work may succeed a little later.
@@ -169,6 +173,13 @@ class QuotaExceeded(CloneError):
     description = "The user exceeds a quota of a resource"
 
 
+class InvalidQuota(CloneError):
+    """There is no such quota, or it cannot have this value."""
+
+    code = "ID.1004"
+    description = "Invalid quota operation"
+
+
 class TooManySessions(CloneError):
     """The account has too many sessions; log out of some or wait for one to expire."""
 
@@ -234,6 +245,20 @@ class VmStartFailed(CloneError):
 
     code = "HOST.1005"
     description = "Failed to start vm on hypervisor"
+
+
+class LongJobNotCancelable(CloneError):
+    """The long job has ended."""
+
+    code = "LONG_JOB.1001"
+    description = "Long job cannot be canceled"
+
+
+class LongJobNotSupported(CloneError):
+    """The API cannot be run as a long job."""
+
+    code = "LONG_JOB.1003"
+    description = "Long job is not supported"
 
 
 class SourceVolumeMissing(CloneError):
@@ -342,3 +367,10 @@ class ForeignDomain(CloneError):
 
     code = "CLONE.1015"
     description = "The domain is not vmclone's"
+
+
+class KeyFileUnusable(CloneError):
+    """The key file that secrets of access keys are derived from cannot be used."""
+
+    code = "CLONE.1040"
+    description = "Access keys cannot be used"

@@ -12,6 +12,7 @@ class JobKind(StrEnum):
     REBOOT = "reboot"
     RECOVER = "recover"  # a destroyed one, within its while
     UPDATE = "update"
+    API = "api"  # done by the API itself before it answered: accounts, keys, shares, quotas
 
 
 REMOVALS = frozenset({JobKind.DESTROY, JobKind.EXPUNGE})

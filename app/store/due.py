@@ -275,13 +275,15 @@ def _why_stopped(connection: Connection, job_uuid: str, job: Row[Any]) -> CloneE
 
 def expired_jobs(connection: Connection, *, retention_s: float, refused_s: float) -> int:
     """Finished jobs past their time go with their items, steps and events, a bounded number of
-    rows at a time, the job itself last; jobs of refused sessions sooner. How many jobs went."""
+    rows at a time, the job itself last; sooner those of refused sessions and those that the API did
+    itself, since a new access key's secret stands there. How many jobs went."""
     expired = list(
         connection.execute(
             text(
                 "SELECT uuid FROM jobs WHERE state = 'Finished' "
                 "AND finished_at < clock_timestamp() - make_interval(secs => "
-                " CASE WHEN account_uuid IS NULL THEN :refused_s ELSE :retention_s END) "
+                " CASE WHEN account_uuid IS NULL OR kind = 'api' THEN :refused_s "
+                " ELSE :retention_s END) "
                 "ORDER BY finished_at LIMIT 20 FOR UPDATE SKIP LOCKED"
             ),
             {"refused_s": refused_s, "retention_s": retention_s},

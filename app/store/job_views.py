@@ -26,12 +26,13 @@ LEFT JOIN LATERAL (
         AND state IN ('Granted', 'Running', 'Made', 'RollingBack')
 ) o ON TRUE
 """
-_JOB = _JOBS + "WHERE j.uuid = :uuid"
+_JOB = _JOBS + "WHERE j.uuid = :uuid AND j.kind <> 'api'"
 # Newest first; the cursor is the last job of the page before.
 _PAGE = (
     _JOBS  # noqa: S608
     + """
 WHERE (CAST(:account_uuid AS text) IS NULL OR j.account_uuid = :account_uuid)
+  AND j.kind <> 'api'
   AND (CAST(:account_name AS text) IS NULL OR a.name = :account_name)
   AND (CAST(:state AS text) IS NULL OR j.state::text = :state)
   AND (CAST(:outcome AS text) IS NULL OR j.outcome::text = :outcome)

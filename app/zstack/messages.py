@@ -11,6 +11,7 @@ from typing import Any
 
 from app.domain.job_kind import JobKind
 from app.zstack.forms import BadRequest, check_types
+from app.zstack.resources import QUERIES, Resource
 
 _VM = "org.zstack.header.vm"
 _IDENTITY = "org.zstack.header.identity"
@@ -26,7 +27,6 @@ class Message:
     path: str  # below /v1; {uuid} is bound to `key`
     key: str = "uuid"
     kind: JobKind | None = None  # of the job that it becomes; None: answered at once
-    is_query: bool = False
     is_async: bool = False  # answered by a job, though not one of the engine's kinds
     booleans: tuple[str, ...] = ()
     integers: tuple[str, ...] = ()
@@ -107,7 +107,6 @@ MESSAGES: tuple[Message, ...] = (
         kind=JobKind.DESTROY,
         texts=("deleteMode",),
     ),
-    Message("QueryVmInstance", _VM, "GET", "/vm-instances", is_query=True),
     Message(
         "GetCandidateZonesClustersHostsForCreatingVm",
         _VM,
@@ -126,6 +125,26 @@ MESSAGES: tuple[Message, ...] = (
     Message(
         "ValidateSession", _IDENTITY, "GET", "/accounts/sessions/{uuid}/valid", key="sessionUuid"
     ),
+    Message(
+        "RenewSession",
+        _IDENTITY,
+        "PUT",
+        "/accounts/sessions/{uuid}/renew",
+        key="sessionUuid",
+        is_async=True,
+    ),
+    Message("CreateAccount", _IDENTITY, "POST", "/accounts", is_async=True),
+    Message("UpdateAccount", _IDENTITY, "PUT", "/accounts/{uuid}", is_async=True),
+    Message("DeleteAccount", _IDENTITY, "DELETE", "/accounts/{uuid}", is_async=True),
+    Message("CreateUser", _IDENTITY, "POST", "/accounts/users", is_async=True),
+    Message("UpdateUser", _IDENTITY, "PUT", "/accounts/users/actions", is_async=True),
+    Message("DeleteUser", _IDENTITY, "DELETE", "/accounts/users/{uuid}", is_async=True),
+    Message("ShareResource", _IDENTITY, "PUT", "/accounts/resources/actions", is_async=True),
+    Message(
+        "RevokeResourceSharing", _IDENTITY, "PUT", "/accounts/resources/actions", is_async=True
+    ),
+    Message("UpdateQuota", _IDENTITY, "PUT", "/accounts/quotas/actions", is_async=True),
+    Message("GetAccountQuotaUsage", _IDENTITY, "GET", "/accounts/quota/{uuid}/usages"),
     Message("GetVersion", _NODE, "PUT", "/management-nodes/actions"),
     Message("GetCurrentTime", _NODE, "PUT", "/management-nodes/actions"),
     Message("GetSupportAPIs", _NODE, "PUT", "/management-nodes/actions"),
@@ -145,13 +164,11 @@ MESSAGES: tuple[Message, ...] = (
         key="apiId",
     ),
     SUBMIT_LONG_JOB,
-    Message("QueryLongJob", _LONG_JOB, "GET", "/longjobs", is_query=True),
     Message("CancelLongJob", _LONG_JOB, "PUT", _LONG_JOB_ACTIONS, is_async=True),
     Message("RerunLongJob", _LONG_JOB, "PUT", _LONG_JOB_ACTIONS, is_async=True),
     Message("ResumeLongJob", _LONG_JOB, "PUT", _LONG_JOB_ACTIONS, is_async=True),
     Message("CleanLongJob", _LONG_JOB, "PUT", _LONG_JOB_ACTIONS, is_async=True),
 )
-BY_NAME: Mapping[str, Message] = {message.name: message for message in MESSAGES}
 BY_CLASS: Mapping[str, Message] = {message.request_class: message for message in MESSAGES}
 BY_SHORT_CLASS: Mapping[str, Message] = {message.short_class: message for message in MESSAGES}
 
@@ -168,4 +185,10 @@ def paths() -> Iterator[tuple[str, str]]:
 
 
 def of_kind(kind: JobKind) -> Message:
-    return next(message for message in MESSAGES if message.kind is kind)
+    return next(m for m in MESSAGES if m.kind is kind)
+
+
+def query_classes() -> Iterator[tuple[str, Resource]]:
+    """The class of each query message: it stands beside its inventory's."""
+    for api, resource in QUERIES.items():
+        yield f"{resource.java.rpartition('.')[0]}.API{api}Msg", resource

@@ -1,7 +1,7 @@
 """jobs that start, stop, reboot, recover and update VMs; long jobs
 
 Revision ID: 0040
-Revises: 0010
+Revises: 0030
 """
 
 import sqlalchemy as sa
@@ -9,12 +9,12 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0040"
-down_revision = "0010"
+down_revision = "0030"
 branch_labels = None
 depends_on = None
 
 NEW_KINDS = ("start", "stop", "reboot", "recover", "update")
-OLD_KINDS = "'clone', 'destroy', 'expunge'"
+OLD_KINDS = "'clone', 'destroy', 'expunge', 'api'"
 OLD_STEPS = (
     "'allocate_host', 'copy_root_volume', 'copy_data_volumes', 'attach_nics', 'customize_guest', "
     "'define_vm', 'start_vm'"

@@ -5,7 +5,16 @@ from sqlmodel import SQLModel
 from app.domain.job_kind import REMOVALS, JobKind
 from app.store.models.bases import Base, BaseSet
 from app.store.models.engine import Event, Item, Reservation, ReservationKind, Step, SweeperPass
-from app.store.models.identity import Account, AccountType, Session
+from app.store.models.identity import (
+    AccessKey,
+    Account,
+    AccountType,
+    Quota,
+    QuotaName,
+    Session,
+    SharedResource,
+    User,
+)
 from app.store.models.inventory import (
     Cluster,
     ClusterL3Network,
@@ -49,6 +58,7 @@ metadata = SQLModel.metadata
 
 __all__ = [
     "REMOVALS",
+    "AccessKey",
     "Account",
     "AccountType",
     "Base",
@@ -77,16 +87,20 @@ __all__ = [
     "NicState",
     "Origin",
     "PrimaryStorage",
+    "Quota",
+    "QuotaName",
     "Reservation",
     "ReservationKind",
     "ResourceState",
     "Session",
+    "SharedResource",
     "Step",
     "StorageCapacity",
     "SweeperPass",
     "Tag",
     "TagKind",
     "UsedIp",
+    "User",
     "VmCdRom",
     "VmInstance",
     "VmNic",

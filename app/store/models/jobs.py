@@ -59,6 +59,8 @@ class Job(SQLModel, table=True):
     base_set_uuid: str | None = reference("base_sets.uuid", nullable=True, index=True)
     error: dict[str, Any] | None = json_value()
     retry_of: str | None = loose_uuid()
+    # What each name counts against its account's quotas until it is granted, by quota.
+    quota_need: dict[str, int] | None = json_value()
     published_at: Moment = moment()
     cancel_requested_at: Moment = moment()
     paused_at: Moment = moment()
