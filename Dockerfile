@@ -12,7 +12,8 @@ COPY app app
 COPY workers workers
 COPY migrations migrations
 RUN pip install --no-cache-dir --no-deps --no-build-isolation . \
- && useradd --system --create-home --home-dir /var/lib/vmclone vmclone
+ && useradd --system --create-home --home-dir /var/lib/vmclone vmclone \
+ && install --directory --mode 700 --owner vmclone --group vmclone /var/lib/vmclone/keys
 
 USER vmclone
 ENTRYPOINT ["vmclone"]

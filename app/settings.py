@@ -20,6 +20,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = None  # postgresql://…; unset: the embedded server
     broker_url: SecretStr | None = None  # redis://…; unset: the embedded server
     admin_password: SecretStr | None = None
+    access_key_file: Path | None = None  # secrets of access keys are derived from it
     webhook_secret: SecretStr | None = None  # whsec_…: callbacks are signed
 
     lease_s: float = Field(default=15, ge=1)
@@ -52,6 +53,11 @@ class Settings(BaseSettings):
     @cached_property
     def lock_folder(self) -> Path:
         return self.home / "locks"
+
+    @cached_property
+    def key_file(self) -> Path:
+        """The same file on every machine that runs the API or makes access keys."""
+        return self.access_key_file or self.home / "access-keys.key"
 
     @cached_property
     def embedded(self) -> bool:

@@ -13,7 +13,7 @@ from app.domain.errors import (
 from app.domain.states import ItemState, JobOutcome, outcome_of
 from app.store import jobs
 from app.store.jobs import EndedItem, EndedJob, Result
-from app.store.models import JobKind
+from app.store.models import REMOVALS, JobKind
 from app.store.queries import read
 from app.zstack import results
 from workers.context import WorkerContext
@@ -41,7 +41,12 @@ def finish_job(job_uuid: str, worker: WorkerContext) -> None:
         else item.error or OperationFailed().error_code
         for item in ended.items
     ]
-    result = _result(ended, entries) if ended.kind is JobKind.CLONE else _removed(ended)
+    if ended.kind is JobKind.CLONE:
+        result = _result(ended, entries)
+    elif ended.kind in REMOVALS:
+        result = _removed(ended)
+    else:
+        result = _operated(ended, entries[0])
     worker.database.run(lambda connection: jobs.finish(connection, job_uuid, result))
 
 
@@ -63,6 +68,14 @@ def _common_error(ended: list[EndedItem]) -> ErrorCode | None:
     if len(codes) == 1 and codes <= set(_WHOLE):
         return ended[0].error
     return None
+
+
+def _operated(ended: EndedJob, entry: results.Entry) -> Result:
+    """The one VM as it is now."""
+    outcome = _outcome(ended)
+    if isinstance(entry, ErrorCode):
+        return Result(503, results.error_result(entry), None, outcome, entry)
+    return Result(200, results.vm_result(entry), results.vm_schema(entry), outcome)
 
 
 def _removed(ended: EndedJob) -> Result:

@@ -98,6 +98,7 @@ class JobPlanner:
         world: World,
         needs: frozenset[str],
         thin: ThinShare,
+        first_start: bool = False,
     ) -> None:
         self.job_uuid = job_uuid
         self.account_uuid = account_uuid
@@ -106,6 +107,7 @@ class JobPlanner:
         self.source = source
         self.base_set_uuid = base_set_uuid
         self.bases = bases
+        self.first_start = first_start  # of a record: its VM is there
         self.nics = _nics(spec, source)
         self._world = world
         self._needs = needs

@@ -1,5 +1,5 @@
-"""Removes one VM: its domain, then, expunged, its volumes. Every call may be repeated; nothing is
-taken back, because what is half removed is removed by the next try."""
+"""Removes one VM: powered off, then, expunged, its domain and volumes. Every call may be
+repeated; nothing is taken back, because what is half removed is removed by the next try."""
 
 import logging
 
@@ -37,12 +37,15 @@ def _remove(plan: RemovalPlan, lease: Lease, worker: WorkerContext) -> None:
     hypervisor = worker.hypervisor(plan.host)
     _begin(lease)
     hypervisor.destroy(plan.vm_uuid)
+    if not plan.expunges:
+        # Its domain stays, with the firmware's and the TPM's state: it may be recovered.
+        if hypervisor.is_running(plan.vm_uuid):
+            raise OperationFailed(f"vm[uuid:{plan.vm_uuid}] still runs on its host")
+        return
     _begin(lease)
     hypervisor.undefine(plan.vm_uuid)
     if hypervisor.is_running(plan.vm_uuid) is not None:
         raise OperationFailed(f"vm[uuid:{plan.vm_uuid}] is still defined on its host")
-    if not plan.expunges:
-        return
     _begin(lease)
     hypervisor.detach_nics(plan.nics)
     for volume in plan.volumes:

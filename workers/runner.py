@@ -19,6 +19,7 @@ from app.domain.errors import (
     TooManyAttempts,
     TooManyLapses,
 )
+from app.domain.operation import OperationPlan
 from app.domain.plan import CloneMethod, ClonePlan, CloneStrategy
 from app.domain.removal import RemovalPlan
 from app.domain.retry import MAX_LAPSES, retry_delay_s, stranded_delay_s
@@ -32,6 +33,7 @@ from app.store.models import VmState
 from app.store.session import DATABASE_AWAY
 from workers.context import StepContext, WorkerContext
 from workers.lease import Draining, Lease
+from workers.operations import operate
 from workers.recipe import steps_for
 from workers.remover import remove_vm
 from workers.steps.base import Step
@@ -46,6 +48,8 @@ def run(claim: Claim, lease: Lease, worker: WorkerContext) -> bool | None:
     its job; None where it goes on later."""
     if isinstance(claim.plan, RemovalPlan):
         return remove_vm(claim, claim.plan, lease, worker)
+    if isinstance(claim.plan, OperationPlan):
+        return operate(claim, claim.plan, lease, worker)
     return ItemRun(claim, claim.plan, lease, worker).go()
 
 

@@ -24,11 +24,22 @@ from app.domain.steps import StepName
 from app.domain.waking import WokenHost
 from app.queue import Publisher, TaskName, host_queue
 from app.settings import Settings
-from app.store import base_sets, capacity, grants, items, jobs, leases, networks, sources, world
+from app.store import (
+    base_sets,
+    capacity,
+    grants,
+    items,
+    jobs,
+    leases,
+    networks,
+    operations,
+    sources,
+    world,
+)
 from app.store.capacity import Holding
-from app.store.codec import plan_to_json
+from app.store.codec import plan_to_json, spec_to_json
 from app.store.grants import GrantRows, SchedulableJob
-from app.store.models import NicState, Origin, ReservationKind, VmState, VolumeStatus
+from app.store.models import JobKind, NicState, Origin, ReservationKind, VmState, VolumeStatus
 from app.store.session import Database
 from workers.planning import Grant, JobPlanner, ThinShare, WaitingItem
 
@@ -205,6 +216,7 @@ class Scheduler:
             world=view,
             needs=job.needs,
             thin=ThinShare(self._settings.thin_share, self._settings.thin_minimum_bytes),
+            first_start=job.kind is JobKind.START,
         )
         return self._plan_items(connection, job, planner, taken, outcome)
 
@@ -217,7 +229,11 @@ class Scheduler:
         outcome: Outcome,
     ) -> list[tuple[JobPlanner, Grant]]:
         macs = grants.free_macs(connection, len(taken) * max(1, len(planner.nics)), self._rng)
-        ids = grants.internal_ids(connection, len(taken))
+        ids = (
+            [grants.internal_id_of(connection, item.vm_uuid) for item in taken]
+            if planner.first_start
+            else grants.internal_ids(connection, len(taken))
+        )
         made: list[tuple[JobPlanner, Grant]] = []
         failures: dict[str, CloneError] = {}
         reason = None
@@ -263,6 +279,11 @@ class Scheduler:
             for item in taken
         ]
         grants.create_records(connection, job.job.uuid, taken, vms)
+        operations.keep_blueprints(
+            connection,
+            [item.vm_uuid for item in taken],
+            {"source": source.uuid, "spec": spec_to_json(job.spec)},
+        )
         if items.count_ends(connection, job.job.uuid, ItemState.SUCCEEDED, len(taken)) and (
             jobs.begin_finishing(connection, job.job.uuid)
         ):
@@ -301,24 +322,30 @@ def _holdings(grant: Grant) -> Iterator[Holding]:
 def _add_rows(rows: GrantRows, planner: JobPlanner, grant: Grant, template: dict[str, Any]) -> None:
     plan, account_uuid = grant.plan, planner.account_uuid
     starts = plan.strategy is CloneStrategy.INSTANT_START
-    rows.vms.append(
-        template
-        | {
-            "uuid": plan.vm_uuid,
-            "internal_id": grant.internal_id,
-            "name": plan.vm_name,
-            "account_uuid": account_uuid,
-            "cluster_uuid": grant.host.cluster_uuid,
-            "host_uuid": plan.host.uuid if starts else None,
-            "last_host_uuid": plan.host.uuid,
-            "root_volume_uuid": plan.root_volume.uuid,
-            "default_l3_network_uuid": next(
-                (nic.l3_network_uuid for nic in plan.nics if nic.is_default), None
-            ),
-            "state": VmState.STARTING if starts else VmState.CREATED,
-        }
-        | _description(planner.spec)
-    )
+    placed: dict[str, Any] = {
+        "uuid": plan.vm_uuid,
+        "cluster_uuid": grant.host.cluster_uuid,
+        "host_uuid": plan.host.uuid if starts else None,
+        "last_host_uuid": plan.host.uuid,
+        "root_volume_uuid": plan.root_volume.uuid,
+        "default_l3_network_uuid": next(
+            (nic.l3_network_uuid for nic in plan.nics if nic.is_default), None
+        ),
+        "state": VmState.STARTING if starts else VmState.CREATED,
+    }
+    if planner.first_start:
+        rows.records.append(placed | {"cpu_num": plan.cpu_num, "memory_size": plan.memory_size})
+    else:
+        rows.vms.append(
+            template
+            | {
+                "internal_id": grant.internal_id,
+                "name": plan.vm_name,
+                "account_uuid": account_uuid,
+            }
+            | placed
+            | _description(planner.spec)
+        )
     for base, volume in zip(planner.bases, plan.volumes, strict=True):
         root = volume is plan.root_volume
         rows.volumes.append(

@@ -4,10 +4,12 @@ A refusal ends the job with ZStack's ErrorCode; otherwise its items are written,
 they will need, and a base set is asked for.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from app.domain.errors import (
     AddressUnavailable,
@@ -23,14 +25,18 @@ from app.domain.plan import CloneStrategy, HypervisorType, VolumeType
 from app.domain.request import CloneRequest, parse_clone_request
 from app.domain.spec import CloneSpec, VolumeWish
 from app.queue import TaskName, host_queue
-from app.store import base_sets, jobs, lookups, removals, sources
+from app.store import base_sets, jobs, lookups, quotas, removals, sources
+from app.store import operations as store_operations
 from app.store.codec import spec_to_json
 from app.store.jobs import Minted
-from app.store.models import JobKind, VmState
+from app.store.models import REMOVALS, JobKind, QuotaName, VmState
 from app.store.sources import SourceVm
 from app.zstack import results
+from workers import operations
 from workers.context import WorkerContext
+from workers.operations import FirstStart
 
+UUID = re.compile("[0-9a-f]{32}")
 CLONEABLE = (VmState.RUNNING, VmState.STOPPED, VmState.PAUSED)
 
 
@@ -63,23 +69,28 @@ def _judge(connection: Connection, job_uuid: str) -> Judged | None:
     if job is None:
         return None
     if job.kind is not JobKind.CLONE:
-        granted = removals.begin(connection, job_uuid, job.kind, job.request["vmInstanceUuids"])
-        return Judged(granted=granted, finishing=not granted)
+        return _judge_operation(connection, job)
     try:
         request = parse_clone_request(job.request)
         source = _source(connection, job.vm_instance_uuid, job.account_uuid)
         if _boots(source):
             check_platform(request.guest, source.platform)
         _check_references(connection, request)
+        _check_networks(connection, request, source, job.account_uuid)
         spec = _spec(request)
         volumes = _count_volumes(connection, source, spec)
         if volumes == 0:
             raise OperationFailed(
                 f"vm[uuid:{source.uuid}] has no root volume; nothing can be cloned from it"
             )
+        need = sources.need_of(connection, source, spec)
+        quotas.check(
+            connection,
+            job.account_uuid,
+            {name: amount * len(request.names) for name, amount in need.items()},
+        )
     except CloneError as error:
-        jobs.refuse(connection, job_uuid, error.error_code, results.error_result(error.error_code))
-        return Judged()
+        return _refuse(connection, job_uuid, error)
     jobs.begin(
         connection,
         job_uuid,
@@ -90,10 +101,81 @@ def _judge(connection: Connection, job_uuid: str) -> Judged | None:
             dict.fromkeys(request.ignored + (() if _boots(source) else request.guest_fields))
         ),
     )
+    quotas.note_need(connection, job_uuid, need)
     if spec.strategy is CloneStrategy.JUST_CREATE:
         return Judged()
     base_set = base_sets.ask(connection, job_uuid, spec)
     return Judged(base_set, base_sets.host_of(connection, base_set) if base_set else None)
+
+
+def _judge_operation(connection: Connection, job: Row[Any]) -> Judged:
+    kind, uuid = job.kind, job.vm_instance_uuid
+    try:
+        with connection.begin_nested():
+            if kind in REMOVALS:
+                vms = job.request.get("vmInstanceUuids")
+                if vms is None:
+                    vms = _one_to_remove(connection, kind, uuid, job.account_uuid)
+                granted = removals.begin(connection, job.uuid, kind, vms)
+                return Judged(granted=granted, finishing=not granted)
+            vm = operations.hold_vm(connection, kind, uuid, job.account_uuid)
+            begun = operations.judge(connection, job.uuid, kind, vm, job.request)
+            if isinstance(begun, FirstStart):
+                return _start_first(connection, job.uuid, begun)
+    except CloneError as error:
+        return _refuse(connection, job.uuid, error)
+    if begun.item_uuid is None or begun.host_uuid is None:
+        return Judged(finishing=True)
+    return Judged(granted={begun.host_uuid: [begun.item_uuid]})
+
+
+def _one_to_remove(
+    connection: Connection, kind: JobKind, uuid: str, account_uuid: str
+) -> list[str]:
+    """None to remove is as good as removed. Raises as `operations.hold_vm`."""
+    if not UUID.fullmatch(uuid):
+        raise ResourceNotFound(
+            f"invalid field[uuid], resource[uuid:{uuid}, type:VmInstanceVO] not found"
+        )
+    try:
+        operations.hold_vm(connection, kind, uuid, account_uuid)
+    except ResourceNotFound:
+        if kind is JobKind.EXPUNGE:
+            raise
+        return []
+    return [uuid]
+
+
+def _start_first(connection: Connection, job_uuid: str, start: FirstStart) -> Judged:
+    source = sources.load(connection, start.source_uuid)
+    if source is None:
+        raise ResourceNotFound(
+            f"vm[uuid:{start.vm.uuid}] was to be made from vm[uuid:{start.source_uuid}], which is "
+            "not there any more"
+        )
+    # The record itself counts already.
+    need = sources.need_of(connection, source, start.spec) | {QuotaName.VM_TOTAL_NUM: 0}
+    quotas.check(connection, start.vm.account_uuid, need)
+    jobs.begin(
+        connection,
+        job_uuid,
+        names=[start.vm.name],
+        minted=Minted(
+            volumes=_count_volumes(connection, source, start.spec),
+            nics=len(start.spec.nics or source.nics),
+        ),
+        spec=spec_to_json(start.spec),
+        ignored=(),
+    )
+    quotas.note_need(connection, job_uuid, need)
+    store_operations.begin_first_start(connection, job_uuid, start.vm.uuid, source.uuid)
+    base_set = base_sets.ask(connection, job_uuid, start.spec)
+    return Judged(base_set, base_sets.host_of(connection, base_set) if base_set else None)
+
+
+def _refuse(connection: Connection, job_uuid: str, error: CloneError) -> Judged:
+    jobs.refuse(connection, job_uuid, error.error_code, results.error_result(error.error_code))
+    return Judged()
 
 
 def _boots(source: SourceVm) -> bool:
@@ -107,9 +189,12 @@ def _source(connection: Connection, vm_uuid: str, account_uuid: str) -> SourceVm
         raise ResourceNotFound(
             f"invalid field[vmInstanceUuid], resource[uuid:{vm_uuid}, type:VmInstanceVO] not found"
         )
-    if not lookups.may_use(connection, account_uuid, source.account_uuid):
+    if not lookups.may_copy(
+        connection, account_uuid, "VmInstanceVO", vm_uuid, owner_uuid=source.account_uuid
+    ):
         raise PermissionDenied(
-            f"vm[uuid:{vm_uuid}] belongs to another account; sign in as its owner or as admin"
+            f"vm[uuid:{vm_uuid}] belongs to another account; sign in as its owner or as admin, or "
+            "have it shared"
         )
     if source.state not in CLONEABLE:
         allowed = ", ".join(CLONEABLE)
@@ -154,6 +239,23 @@ def _check_references(connection: Connection, request: CloneRequest) -> None:
             raise AddressUnavailable(
                 f"IP[{ip}] is not available: it is in no range of l3Network[uuid:{l3_uuid}], for "
                 "which the request names it"
+            )
+
+
+def _check_networks(
+    connection: Connection, request: CloneRequest, source: SourceVm, account_uuid: str
+) -> None:
+    """Clones may be where their source is; anywhere else only on networks shared with the
+    account."""
+    named = [nic.l3_network_uuid for nic in request.nics]
+    named += [l3_uuid for l3_uuid, _ in request.static_ips]
+    for l3_uuid in dict.fromkeys(named):
+        if any(nic.l3_network_uuid == l3_uuid for nic in source.nics):
+            continue
+        if not lookups.may_copy(connection, account_uuid, "L3NetworkVO", l3_uuid):
+            raise PermissionDenied(
+                f"l3Network[uuid:{l3_uuid}] is not shared with account[uuid:{account_uuid}]; have "
+                "it shared by admin"
             )
 
 

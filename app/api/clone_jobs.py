@@ -25,7 +25,7 @@ from app.store.intake import IdempotencyKey, Receipt, Replay, Submission
 from app.store.job_views import JobFilter
 from app.store.session import POOL_AWAY
 from app.zstack.forms import BadRequest
-from app.zstack.headers import job_headers, session_uuid
+from app.zstack.headers import job_headers
 from app.zstack.results import error_result
 
 MAX_ITEMS = 1000
@@ -61,7 +61,8 @@ async def submit(
     timeout_s = headers.timeout_s or state.settings.job_timeout_s
     submission = Submission(
         job_uuid=headers.job_uuid,
-        session_uuid=session_uuid(request.headers),
+        session_uuid=None,
+        account_uuid=caller.account_uuid,
         vm_instance_uuid=form.vm_instance_uuid,
         request=orjson.dumps(await without_passwords(form.parameters)).decode(),
         requested=len(form.parameters["names"]),

@@ -25,6 +25,10 @@ async def readyz(request: web.Request) -> web.Response:
     return json_value(body, status=200 if ready else 503)
 
 
+async def is_ready(state: ApiState) -> bool:
+    return await _database(state) and await _broker(state) and await _worker(state)
+
+
 async def _database(state: ApiState) -> bool:
     try:
         await state.read(lambda connection: connection.scalar(text("SELECT 1")))

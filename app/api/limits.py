@@ -18,6 +18,15 @@ class Limiter:
         """True while the address has nothing left."""
         return self._left(address, time.monotonic()) < 1
 
+    def wait_s(self, address: str) -> float:
+        """Until the address may spend again; 0: now."""
+        left = self._left(address, time.monotonic())
+        return max(0.0, (1 - left) / self._per_second)
+
+    def give_back(self, address: str) -> None:
+        now_s = time.monotonic()
+        self._buckets[address] = (min(self._burst, self._left(address, now_s) + 1), now_s)
+
     def spend(self, address: str) -> None:
         now_s = time.monotonic()
         self._buckets[address] = (max(0.0, self._left(address, now_s) - 1), now_s)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from app.api.bodies import CLONE_SUBMISSION
 from app.api.limits import Limiter
+from app.api.login_limits import LoginLimits
 from app.api.middlewares import compression, errors
 from app.api.publisher import PublisherThread
 from app.api.routes import routes
@@ -64,6 +65,7 @@ async def _connect(settings: Settings) -> ApiState:
         hashing=ThreadPoolExecutor(max_workers=2, thread_name_prefix="hashing"),
         refused_sessions=Limiter(burst=100, per_second=1),
         missed_polls=Limiter(burst=20, per_second=1),
+        logins=LoginLimits(),
     )
 
 

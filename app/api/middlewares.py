@@ -10,6 +10,7 @@ from app.api import responses
 from app.api.bodies import TooLarge
 from app.api.paths import api_path
 from app.domain.errors import (
+    AuthenticationFailed,
     CloneError,
     InternalError,
     PermissionDenied,
@@ -17,6 +18,7 @@ from app.domain.errors import (
     SessionInvalid,
 )
 from app.zstack.forms import BadRequest
+from app.zstack.signatures import TooSkewed
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +26,12 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 OWN_PREFIX = "/api/v1/"
 COMPRESS_FROM_BYTES = 1024
-_OWN_STATUS = {SessionInvalid: 401, PermissionDenied: 403, ResourceNotFound: 404}
+_OWN_STATUS = {
+    AuthenticationFailed: 401,
+    SessionInvalid: 401,
+    PermissionDenied: 403,
+    ResourceNotFound: 404,
+}
 # ZStack's words for a method that a path does not have.
 _KIND = {"POST": "creational", "GET": "query", "DELETE": "delete", "PUT": "action"}
 
@@ -37,6 +44,8 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except BadRequest as error:
         return _refused(400, "Bad Request", str(error), own=own)
+    except TooSkewed as error:
+        return _refused(403, "Forbidden", str(error), own=own)
     except (TooLarge, web.HTTPRequestEntityTooLarge) as error:
         text = str(error) if isinstance(error, TooLarge) else "the body is too large"
         return _refused(413, "Content Too Large", text, own=own)

@@ -1,16 +1,26 @@
 """Every path, and who answers it."""
 
-import re
-
 from aiohttp import web
 
+from app.api.access_keys import delete_access_key, post_access_key
+from app.api.accounts import (
+    delete_account,
+    delete_user,
+    post_account,
+    post_user,
+    put_account,
+    put_user,
+)
 from app.api.api_jobs import poll_job
 from app.api.clone_jobs import create_clone_job, get_clone_job, list_clone_jobs, list_items
+from app.api.dispatch import message_routes
 from app.api.health import healthz, readyz
 from app.api.job_verbs import cancel_item, cancel_job, pause_job, remove_vms, resume_job, retry_job
 from app.api.queries import query_routes
-from app.api.sessions import log_in_by_account, log_in_by_user, log_out, validate
-from app.api.submissions import submit_action
+from app.api.quotas import get_usages, put_quotas
+from app.api.rpc import call_rpc, rpc_result
+from app.api.sessions import log_in_by_account, log_in_by_user, log_out, renew, validate
+from app.api.shares import put_resources
 
 _UUID = "{uuid:[^/{}\x00]+}"  # PostgreSQL has no NUL
 _ITEM = _UUID.replace("uuid", "item")
@@ -21,9 +31,30 @@ ZSTACK = [
     web.put("/accounts/users/login", log_in_by_user),
     web.delete("/accounts/sessions/{uuid}", log_out),
     web.get("/accounts/sessions/{uuid}/valid", validate, allow_head=False),
-    web.put("/vm-instances/{uuid}/actions", submit_action),
+    web.put("/accounts/sessions/{uuid}/renew", renew),
+    web.post("/accounts", post_account),
+    web.post("/accounts/users", post_user),
+    web.put("/accounts/users/actions", put_user),
+    web.delete("/accounts/users/{uuid}", delete_user),
+    web.put("/accounts/resources/actions", put_resources),
+    web.put("/accounts/quotas/actions", put_quotas),
+    web.get("/accounts/quota/{uuid}/usages", get_usages, allow_head=False),
+    web.put("/accounts/{uuid}", put_account),
+    web.delete("/accounts/{uuid}", delete_account),
+    web.post("/accesskeys", post_access_key),
+    web.delete("/accesskeys/{uuid}", delete_access_key),
+    *message_routes(),
     web.get("/api-jobs/{uuid}", poll_job, allow_head=False),
     *query_routes(),  # last: /x/{uuid} takes whatever no other path of /x takes
+]
+# The legacy envelope. The old Python binding puts no slash before the id.
+RPC = [
+    web.RouteDef(method, path, call_rpc, {})
+    for method in ("POST", "PUT")
+    for path in ("/zstack/api", "/zstack/api/")
+] + [
+    web.get("/zstack/api/result/{uuid}", rpc_result, allow_head=False),
+    web.get("/zstack/api/result{uuid}", rpc_result, allow_head=False),
 ]
 OWN = [
     web.get("/api/v1/clone-jobs", list_clone_jobs),
@@ -42,21 +73,22 @@ OWN = [
 
 
 def routes() -> list[web.RouteDef]:
-    table = list(OWN)
-    for prefix in ("/zstack/v1", "/v1"):
-        table += [_below(prefix, route) for route in ZSTACK]
+    plain = [_below(prefix, route) for prefix in ("/zstack/v1", "/v1") for route in ZSTACK]
     # Java's client with the context path "/zstack" sends //zstack/v1/…: repeated slashes are one.
-    table += [_tolerant(route) for route in table if route.path.startswith(("/zstack", "/v1"))]
-    return table
+    return [*OWN, *map(_exact, RPC), *map(_exact, plain), *map(_exact, map(_tolerant, plain))]
 
 
 def _below(prefix: str, route: web.RouteDef) -> web.RouteDef:
-    path = (prefix + route.path).replace("{uuid}", _UUID)
+    return web.RouteDef(route.method, prefix + route.path, route.handler, route.kwargs)
+
+
+def _exact(route: web.RouteDef) -> web.RouteDef:
+    path = route.path.replace("{uuid}", _UUID)
     return web.RouteDef(route.method, path, route.handler, route.kwargs)
 
 
 def _tolerant(route: web.RouteDef) -> web.RouteDef:
-    parts = re.split(r"/(?![^{]*\})", route.path.lstrip("/"))
+    parts = route.path.lstrip("/").split("/")
     path = "/{slash0:/*}" + "".join(
         f"{{slash{number}:/+}}{part}" if number else part for number, part in enumerate(parts)
     )

@@ -1,18 +1,21 @@
-"""Log in, log out, validate: answered at once, without the queue."""
+"""Log in, log out, validate: answered at once, without a job. Renewing is a job, as on ZStack."""
 
 from typing import Any
 
 from aiohttp import web
 
 from app.api.bodies import read_object
+from app.api.done_jobs import Call, Done, answer_as_job
 from app.api.paths import api_path
 from app.api.responses import json_value
 from app.api.state import state_of
-from app.domain.errors import AuthenticationFailed
+from app.domain.errors import ResourceNotFound
 from app.store import accounts
-from app.store.accounts import SessionView
-from app.zstack.dates import format_date
+from app.store.accounts import Identity
 from app.zstack.forms import BadRequest, action_of
+from app.zstack.identity import SCHEMAS, session_inventory
+
+YEAR_S = 365 * 86400
 
 
 async def log_in_by_account(request: web.Request) -> web.Response:
@@ -20,19 +23,44 @@ async def log_in_by_account(request: web.Request) -> web.Response:
     _, parameters = action_of(body, ["logInByAccount"], path=api_path(request))
     name, sent = _text(parameters, "accountName"), _text(parameters, "password")
     state = state_of(request)
-    uuid, stored = await state.read(lambda c: accounts.password_of(c, name))
-    account_uuid = await state.hash(accounts.check_password, uuid, sent, stored)
-    session = await state.write(
-        lambda c: accounts.open_session(c, account_uuid, timeout_s=state.settings.session_timeout_s)
-    )
-    return json_value({"inventory": _inventory(session)})
+    address = request.remote or ""
+    state.logins.begin(name, address)
+    who, stored = await state.read(lambda c: accounts.password_of(c, name))
+    return await _sign_in(request, who, sent, stored, limited_as=name)
 
 
 async def log_in_by_user(request: web.Request) -> web.Response:
-    """There are no users beside accounts in this version: nobody's password is right."""
+    """A user of the account that `accountName` or `accountUuid` names."""
     body = await read_object(request)
-    action_of(body, ["logInByUser"], path=api_path(request))
-    raise AuthenticationFailed
+    _, parameters = action_of(body, ["logInByUser"], path=api_path(request))
+    user, sent = _text(parameters, "userName"), _text(parameters, "password")
+    uuid = parameters.get("accountUuid")
+    field = "accountName" if uuid is None else "accountUuid"
+    account = _text(parameters, field)
+    state = state_of(request)
+    limited_as = f"{account}/{user}"
+    state.logins.begin(limited_as, request.remote or "")
+    who, stored = await state.read(
+        lambda c: accounts.user_password_of(
+            c,
+            user,
+            account_name=account if uuid is None else None,
+            account_uuid=None if uuid is None else account,
+        )
+    )
+    return await _sign_in(request, who, sent, stored, limited_as=limited_as)
+
+
+async def _sign_in(
+    request: web.Request, who: Identity | None, sent: str, stored: str, *, limited_as: str
+) -> web.Response:
+    state = state_of(request)
+    identity = await state.hash(accounts.check_password, who, sent, stored)
+    state.logins.succeeded(limited_as, request.remote or "")
+    session = await state.write(
+        lambda c: accounts.open_session(c, identity, timeout_s=state.settings.session_timeout_s)
+    )
+    return json_value({"inventory": session_inventory(session)})
 
 
 async def log_out(request: web.Request) -> web.Response:
@@ -48,19 +76,33 @@ async def validate(request: web.Request) -> web.Response:
     return json_value({"valid": valid})
 
 
+async def renew(request: web.Request) -> web.Response:
+    body = await read_object(request)
+    _, parameters = action_of(body, ["renewSession"], path=api_path(request))
+    uuid = request.match_info["uuid"]
+    return await answer_as_job(request, renew_session, parameters | {"sessionUuid": uuid})
+
+
+def renew_session(call: Call) -> Done:
+    """It lives `duration` seconds from now; as long as a new one where that is left out."""
+    members = call.members("APIRenewSessionMsg")
+    uuid = members.text("sessionUuid")
+    duration_s = members.optional_number("duration", 60, YEAR_S)
+    session = accounts.renew_session(
+        call.connection,
+        uuid,
+        life_s=duration_s or call.settings.session_timeout_s + accounts.SLIDE_S,
+        account_uuid=call.scope,
+    )
+    if session is None:
+        raise ResourceNotFound(
+            f"invalid field[sessionUuid], resource[uuid:{uuid}, type:SessionVO] not found"
+        )
+    return Done(session_inventory(session), SCHEMAS["session"])
+
+
 def _text(parameters: dict[str, Any], field: str) -> str:
     value = parameters.get(field)
     if not isinstance(value, str) or "\x00" in value:
         raise BadRequest(f"field[{field}] is mandatory, and a string")
     return value
-
-
-def _inventory(session: SessionView) -> dict[str, Any]:
-    return {
-        "uuid": session.uuid,
-        "accountUuid": session.account_uuid,
-        "userUuid": session.user_uuid,
-        "expiredDate": format_date(session.expires_at),
-        "createDate": format_date(session.created_at),
-        "noSessionEvaluation": False,
-    }

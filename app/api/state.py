@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.api.limits import Limiter
+from app.api.login_limits import LoginLimits
 from app.api.publisher import PublisherThread
 from app.settings import Settings
 
@@ -29,6 +30,7 @@ class ApiState:
     hashing: ThreadPoolExecutor  # passwords: slow on purpose, so not on the event loop
     refused_sessions: Limiter  # by client address
     missed_polls: Limiter
+    logins: LoginLimits
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         async with self.engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""`PUT …/vm-instances/{uuid}/actions`: one row, one message, 202."""
+"""API messages that become jobs of the engine: one row, one message, 202."""
 
 import asyncio
 from contextlib import suppress
@@ -10,46 +10,37 @@ from sqlalchemy.exc import DBAPIError
 
 from app.api import responses
 from app.api.api_jobs import finished_answer, location_of, wait_for_end
-from app.api.bodies import CLONE_SUBMISSION, read_object
-from app.api.paths import api_path
+from app.api.callers import Credential, authenticate
 from app.api.preferences import preferred_wait_s
-from app.api.state import ApiState, state_of
+from app.api.state import state_of
 from app.domain.errors import SessionInvalid
 from app.queue import TaskName
 from app.store import accounts, intake
 from app.store.intake import Submission
 from app.store.session import POOL_AWAY
-from app.zstack.forms import BadRequest, action_of, check_types
-from app.zstack.headers import JobHeaders, job_headers, session_uuid
+from app.zstack.forms import BadRequest
+from app.zstack.headers import JobHeaders, job_headers
+from app.zstack.messages import CLONE, Message
 from app.zstack.passwords import hash_passwords, holds_password
 from app.zstack.results import error_result
 
-CLONE = "cloneVmInstance"
-LISTS = (
-    "names",
-    "systemTags",
-    "userTags",
-    "rootVolumeSystemTags",
-    "dataVolumeSystemTags",
-    "diskAOs",
-)
 _REFUSAL = error_result(SessionInvalid().error_code)
 
 
-async def submit_action(request: web.Request) -> web.Response:
-    """Checks in ZStack's order: the body's action, the session's header, types, job headers. What
-    the parameters say is judged behind the queue."""
-    body = await read_object(request, limit=CLONE_SUBMISSION)
-    _, parameters = action_of(body, [CLONE], path=api_path(request), flat=CLONE)
-    session = session_uuid(request.headers)
-    check_types(parameters, booleans=("full", "resetTpm"), lists=LISTS)
+async def submit(
+    request: web.Request, message: Message, parameters: dict[str, Any]
+) -> web.Response:
+    """Checks in ZStack's order: the body's action was found, now the session's header, types, job
+    headers. What the parameters say is judged behind the queue."""
+    credential = await authenticate(request)
+    message.check(parameters)
     headers = job_headers(request.headers)
     state = state_of(request)
     address = request.remote or ""
     if state.refused_sessions.is_spent(address):
-        return _too_many()
+        return too_many()
     parameters = await without_passwords(parameters)
-    submission = _submission(request, session, parameters, headers, state)
+    submission = _submission(request, credential, message, parameters, headers)
     receipt = await intake.accept(
         state.pool,
         submission,
@@ -63,7 +54,8 @@ async def submit_action(request: web.Request) -> web.Response:
     else:
         publish_accepted(request, submission.job_uuid)
         # Accepted is accepted, whatever becomes of the database from here on.
-        if receipt.slides:
+        session = credential.session_uuid
+        if receipt.slides and session is not None:
             with suppress(DBAPIError, *POOL_AWAY):
                 await state.write(
                     lambda c: accounts.slide(c, session, timeout_s=state.settings.session_timeout_s)
@@ -85,20 +77,23 @@ def publish_accepted(request: web.Request, job_uuid: str) -> None:
 
 def _submission(
     request: web.Request,
-    session: str,
+    credential: Credential,
+    message: Message,
     parameters: dict[str, Any],
     headers: JobHeaders,
-    state: ApiState,
 ) -> Submission:
-    vm_uuid = request.match_info["uuid"]
+    assert message.kind is not None
     names = parameters.get("names")
-    timeout_s = headers.timeout_s or state.settings.job_timeout_s
+    settings = state_of(request).settings
+    timeout_s = headers.timeout_s or message.timeout_s or settings.job_timeout_s
     return Submission(
         job_uuid=headers.job_uuid,
-        session_uuid=session,
-        vm_instance_uuid=vm_uuid,
-        request=orjson.dumps({**parameters, "vmInstanceUuid": vm_uuid}).decode(),
-        requested=len(names) if isinstance(names, list) else 0,
+        session_uuid=credential.session_uuid,
+        account_uuid=credential.signer.account_uuid if credential.signer else None,
+        kind=message.kind,
+        vm_instance_uuid=parameters[message.key],
+        request=orjson.dumps(parameters).decode(),
+        requested=len(names) if isinstance(names, list) else int(message is not CLONE),
         timeout_ms=timeout_s * 1000,
         web_hook=headers.web_hook,
         wants_schema=headers.wants_schema,
@@ -115,15 +110,17 @@ async def _answer(request: web.Request, submission: Submission) -> web.Response:
             view = await wait_for_end(state_of(request).pool, submission.job_uuid, wait_s)
         if view is not None and view.status is not None:
             return finished_answer(view, with_schema=submission.wants_schema)
-    location = location_of(request, submission.job_uuid)
-    response = responses.json_value(
-        {"location": location, "apiTimeout": submission.timeout_ms}, status=202
-    )
+    return accepted(request, submission.job_uuid, submission.timeout_ms)
+
+
+def accepted(request: web.Request, job_uuid: str, timeout_ms: int) -> web.Response:
+    location = location_of(request, job_uuid)
+    response = responses.json_value({"location": location, "apiTimeout": timeout_ms}, status=202)
     response.headers["Location"] = location
     return response
 
 
-def _too_many() -> web.Response:
+def too_many() -> web.Response:
     response = responses.plain_text(
         "too many submissions with an invalid session from this address; log in, then try again",
         status=429,

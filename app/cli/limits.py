@@ -2,23 +2,23 @@
 
 import json
 import re
-from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
+
+from app.cli.operators import on_database
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from app.store.models import LimitName, LimitScope
 
-T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
 
 DEFAULT_WORD = "default"
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-_VALUE = re.compile(r"(\d{1,18})\s*(?:([KMG])i?B?)?(?:/s)?", re.IGNORECASE)
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_VALUE = re.compile(r"(\d{1,18})\s*(?:([KMGT])i?B?)?(?:/s)?", re.IGNORECASE)
 
 limits = typer.Typer(
     help="Clones at once per host, source and account; full copies and bytes a second per storage.",
@@ -40,7 +40,7 @@ def show(
         return
     from app.store.limits import shown
 
-    rows = _run(shown)
+    rows = on_database(shown)
     if as_json:
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
@@ -61,8 +61,8 @@ def set_limit(
     """Limit it from now on; what is under way is not stopped."""
     from app.store.limits import put
 
-    number = _number(value)
-    _run(lambda c: put(c, *_which(c, scope, resource, name), number))
+    number = number_of(value)
+    on_database(lambda c: put(c, *_which(c, scope, resource, name), number))
 
 
 @limits.command("unset")
@@ -71,7 +71,7 @@ def unset_limit(scope: Scope, resource: Resource, name: Name) -> None:
     from app.domain.errors import ResourceNotFound
     from app.store.limits import remove
 
-    if not _run(lambda c: remove(c, *_which(c, scope, resource, name))):
+    if not on_database(lambda c: remove(c, *_which(c, scope, resource, name))):
         raise ResourceNotFound(
             f"{scope} {resource} has no limit {name}; `vmclone limits` lists all"
         )
@@ -100,22 +100,10 @@ def _one_of(kind: type[E], given: str, what: str) -> E:
         raise InvalidArgument(f"{given} is no {what}; one of: {', '.join(kind)}") from None
 
 
-def _number(text: str) -> int:
+def number_of(text: str) -> int:
     from app.domain.errors import InvalidArgument
 
     found = _VALUE.fullmatch(text.strip())
     if found is None:
         raise InvalidArgument(f"{text} is not a number, as 8 or 200MiB")
     return int(found[1]) * _UNITS[(found[2] or "").upper()]
-
-
-def _run(work: "Callable[[Connection], T]") -> T:
-    from app.endpoints import database_url
-    from app.settings import Settings
-    from app.store.session import Database
-
-    database = Database(database_url(Settings()))
-    try:
-        return database.run(work)
-    finally:
-        database.close()

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from app.cli.access_keys import access_keys
+from app.cli.accounts import accounts
 from app.cli.demo_command import demo
 from app.cli.doctor import doctor
 from app.cli.failures import one_line
@@ -23,6 +25,8 @@ app = typer.Typer(
 app.add_typer(inventory, name="inventory")
 app.command()(doctor)
 app.add_typer(limits, name="limits")
+app.add_typer(accounts, name="account")
+app.add_typer(access_keys, name="access-key")
 
 
 def main() -> None:

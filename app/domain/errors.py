@@ -6,12 +6,14 @@ CloneError
 ├── ResourceNotFound          SYS.1003
 ├── OperationFailed           SYS.1006   wraps the reason why one clone failed
 ├── InvalidArgument           SYS.1007
+├── NotReady                  SYS.1010
 ├── NotImplementedHere        SYS.1014
 ├── OperationCanceled         SYS.1017
 ├── AuthenticationFailed      ID.1000
 ├── SessionInvalid            ID.1001
 ├── PermissionDenied          ID.1002
 ├── QuotaExceeded             ID.1003
+├── InvalidQuota              ID.1004
 ├── TooManySessions           ID.1006
 ├── NoMacAvailable            VM.1009
 ├── VmStateNotAllowed         VM.1010
@@ -21,6 +23,8 @@ CloneError
 ├── StorageUnavailable        PS.1003    retried
 ├── HostDisconnected          HOST.1010  retried
 ├── VmStartFailed             HOST.1005
+├── LongJobNotCancelable      LONG_JOB.1001
+├── LongJobNotSupported       LONG_JOB.1003
 ├── SourceVolumeMissing       CLONE.1001
 ├── SourceVolumeInvalid       CLONE.1002
 ├── SourceVolumeBusy          CLONE.1003 retried
@@ -36,7 +40,8 @@ CloneError
 ├── SourceNotCloneable        CLONE.1013
 ├── NetworkMissing            CLONE.1014
 ├── ForeignDomain             CLONE.1015
-└── SnapshotOutgrown          CLONE.1016 retried
+├── SnapshotOutgrown          CLONE.1016 retried
+└── KeyFileUnusable           CLONE.1040
 
 Codes and descriptions are ZStack's where it has one; `CLONE.*` are ours. None is used twice, and
 docs/errors.md lists them all. `retryable` says whether the same work may succeed a little later.
@@ -120,6 +125,13 @@ class InvalidArgument(CloneError):
     description = "One or more API argument is invalid"
 
 
+class NotReady(CloneError):
+    """Database, broker or control worker is away; /readyz says which."""
+
+    code = "SYS.1010"
+    description = "Management node is not ready"
+
+
 class NotImplementedHere(CloneError):
     """vmclone does not do this."""
 
@@ -160,6 +172,13 @@ class QuotaExceeded(CloneError):
 
     code = "ID.1003"
     description = "The user exceeds a quota of a resource"
+
+
+class InvalidQuota(CloneError):
+    """There is no such quota, or it cannot have this value."""
+
+    code = "ID.1004"
+    description = "Invalid quota operation"
 
 
 class TooManySessions(CloneError):
@@ -227,6 +246,20 @@ class VmStartFailed(CloneError):
 
     code = "HOST.1005"
     description = "Failed to start vm on hypervisor"
+
+
+class LongJobNotCancelable(CloneError):
+    """The long job has ended."""
+
+    code = "LONG_JOB.1001"
+    description = "Long job cannot be canceled"
+
+
+class LongJobNotSupported(CloneError):
+    """The API cannot be run as a long job."""
+
+    code = "LONG_JOB.1003"
+    description = "Long job is not supported"
 
 
 class SourceVolumeMissing(CloneError):
@@ -343,3 +376,10 @@ class SnapshotOutgrown(CloneError):
     code = "CLONE.1016"
     description = "The snapshot of the running source needed too much room"
     retryable = True
+
+
+class KeyFileUnusable(CloneError):
+    """The key file that secrets of access keys are derived from cannot be used."""
+
+    code = "CLONE.1040"
+    description = "Access keys cannot be used"

@@ -81,7 +81,8 @@ ITEM_MOVES = frozenset(
         (ItemState.RUNNING, ItemState.GRANTED),  # a passing fault: host, uuids, reservations kept
         (ItemState.RUNNING, ItemState.MADE),
         (ItemState.RUNNING, ItemState.SUCCEEDED),
-        (ItemState.RUNNING, ItemState.FAILED),  # a removal: there is nothing to take back
+        (ItemState.RUNNING, ItemState.FAILED),  # of a VM that is there: nothing is taken back
+        (ItemState.RUNNING, ItemState.CANCELED),
         (ItemState.RUNNING, ItemState.ROLLING_BACK),
         (ItemState.MADE, ItemState.ROLLING_BACK),
         (ItemState.MADE, ItemState.SUCCEEDED),

@@ -87,34 +87,67 @@ def has_admin(connection: Connection) -> bool:
     )
 
 
-def password_of(connection: Connection, name: str) -> tuple[str | None, str]:
-    """The account's uuid and what its password is verified against; for an unknown name None and
-    a hash that nothing matches."""
+def password_of(connection: Connection, name: str) -> tuple["Identity | None", str]:
+    """The account and what its password is verified against; for an unknown name None and a hash
+    that nothing matches."""
     row = connection.execute(
         text("SELECT uuid, password_hash FROM accounts WHERE name = :name"), {"name": name}
     ).one_or_none()
-    return (row.uuid, row.password_hash) if row else (None, _NOBODY)
+    return (Identity(row.uuid, row.uuid), row.password_hash) if row else (None, _NOBODY)
 
 
-def open_session(connection: Connection, account_uuid: str, *, timeout_s: int) -> SessionView:
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who signs in: an account, or a user of it."""
+
+    account_uuid: str
+    user_uuid: str
+
+
+def user_password_of(
+    connection: Connection, user: str, *, account_name: str | None, account_uuid: str | None
+) -> tuple[Identity | None, str]:
+    """As `password_of`, for the account's user of that name."""
+    row = connection.execute(
+        text(
+            "SELECT u.account_uuid, u.uuid, u.password_hash FROM users u "
+            "JOIN accounts a ON a.uuid = u.account_uuid WHERE u.name = :user "
+            "AND (a.uuid = :uuid OR a.name = :name)"
+        ),
+        {"user": user, "uuid": account_uuid, "name": account_name},
+    ).one_or_none()
+    return (Identity(row.account_uuid, row.uuid), row.password_hash) if row else (None, _NOBODY)
+
+
+def open_session(connection: Connection, who: Identity, *, timeout_s: int) -> SessionView:
     """Raises TooManySessions."""
+    # Two sign-ins of one user count one after the other, or both would take the last place.
+    connection.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(:user, 7263514))"),
+        {"user": who.user_uuid},
+    )
     live = connection.scalar(
         text(
             "SELECT count(*) FROM sessions "
-            "WHERE account_uuid = :account AND expires_at > clock_timestamp()"
+            "WHERE user_uuid = :user AND expires_at > clock_timestamp()"
         ),
-        {"account": account_uuid},
+        {"user": who.user_uuid},
     )
     if (live or 0) >= MAX_SESSIONS:
         raise TooManySessions
     row = connection.execute(
         text(
             "INSERT INTO sessions (uuid, account_uuid, user_uuid, expires_at) "
-            "VALUES (:uuid, :account, :account, "
+            "VALUES (:uuid, :account, :user, "
             " clock_timestamp() + make_interval(secs => :life_s)) "
             "RETURNING uuid, account_uuid, user_uuid, created_at, expires_at"
         ),
-        {"uuid": uuid4().hex, "account": account_uuid, "life_s": timeout_s + SLIDE_S},
+        {
+            "uuid": uuid4().hex,
+            "account": who.account_uuid,
+            "user": who.user_uuid,
+            "life_s": timeout_s + SLIDE_S,
+        },
     ).one()
     return SessionView(*row)
 
@@ -140,14 +173,19 @@ def is_valid(connection: Connection, session_uuid: str) -> bool:
 class Caller:
     account_uuid: str
     is_admin: bool
+    user_uuid: str  # the account's own where no user of it signed in
+
+    @property
+    def is_user(self) -> bool:
+        return self.user_uuid != self.account_uuid
 
 
 def caller_of(connection: Connection, session_uuid: str, *, timeout_s: int) -> Caller | None:
     """Who holds this session, which slides; None if it is unknown or expired."""
     row = connection.execute(
         text(
-            "SELECT a.uuid, a.type = 'SystemAdmin' AS is_admin, s.expires_at < clock_timestamp() "
-            " + make_interval(secs => :timeout_s) AS slides "
+            "SELECT a.uuid, a.type = 'SystemAdmin' AS is_admin, s.user_uuid, "
+            "s.expires_at < clock_timestamp() + make_interval(secs => :timeout_s) AS slides "
             "FROM sessions s JOIN accounts a ON a.uuid = s.account_uuid "
             "WHERE s.uuid = :uuid AND s.expires_at > clock_timestamp()"
         ),
@@ -157,7 +195,7 @@ def caller_of(connection: Connection, session_uuid: str, *, timeout_s: int) -> C
         return None
     if row.slides:
         slide(connection, session_uuid, timeout_s=timeout_s)
-    return Caller(row.uuid, row.is_admin)
+    return Caller(row.uuid, row.is_admin, row.user_uuid)
 
 
 def slide(connection: Connection, session_uuid: str, *, timeout_s: int) -> None:
@@ -170,9 +208,34 @@ def slide(connection: Connection, session_uuid: str, *, timeout_s: int) -> None:
     )
 
 
-def check_password(account_uuid: str | None, sent: str, stored: str) -> str:
-    """The account's uuid. Raises AuthenticationFailed."""
+def renew_session(
+    connection: Connection, session_uuid: str, *, life_s: int, account_uuid: str | None
+) -> SessionView | None:
+    """The session lives so long from now; None if it is unknown, expired or, unless `account_uuid`
+    is None, another account's."""
+    row = connection.execute(
+        text(
+            "UPDATE sessions SET expires_at = clock_timestamp() + make_interval(secs => :life_s) "
+            "WHERE uuid = :uuid AND expires_at > clock_timestamp() "
+            "AND (CAST(:account AS text) IS NULL OR account_uuid = :account) "
+            "RETURNING uuid, account_uuid, user_uuid, created_at, expires_at"
+        ),
+        {"uuid": session_uuid, "life_s": life_s, "account": account_uuid},
+    ).one_or_none()
+    return SessionView(*row) if row else None
+
+
+def end_sessions(connection: Connection, user_uuid: str, *, but: str | None = None) -> None:
+    """Of one user or account, but the one named."""
+    connection.execute(
+        text("DELETE FROM sessions WHERE user_uuid = :user AND uuid IS DISTINCT FROM :but"),
+        {"user": user_uuid, "but": but},
+    )
+
+
+def check_password(who: Identity | None, sent: str, stored: str) -> Identity:
+    """Raises AuthenticationFailed."""
     matches = verify_password(sent, stored)
-    if account_uuid is None or not matches:
+    if who is None or not matches:
         raise AuthenticationFailed
-    return account_uuid
+    return who

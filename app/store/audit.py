@@ -52,7 +52,8 @@ class Known:
         vms = connection.execute(
             text(
                 "SELECT v.vm_instance_uuid AS uuid, v.host AS host_uuid, "  # noqa: S608
-                f"CASE WHEN {_UNDER_WAY} THEN NULL "
+                # A destroyed VM keeps its domain until it is expunged.
+                f"CASE WHEN {_UNDER_WAY} OR v.state = 'Destroyed' THEN NULL "
                 "ELSE v.state IN ('Running', 'Stopped', 'Paused') END AS has_domain FROM "
                 "(SELECT uuid AS vm_instance_uuid, state, origin, "
                 " COALESCE(host_uuid, last_host_uuid) AS host FROM vm_instances) v "

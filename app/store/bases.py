@@ -88,7 +88,7 @@ def hand_over(database: Database, claim: Claim, volume: VolumePlan) -> bool:
     parameters = {
         "base": volume.base.uuid,
         "volume": volume.uuid,
-        "mine": [v.uuid for v in claim.plan.volumes],
+        "mine": claim.volume_uuids,
         "item": claim.item_uuid,
         "job": claim.job_uuid,
     }

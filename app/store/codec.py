@@ -5,23 +5,31 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from app.domain.errors import CloneError, ErrorCode
+from app.domain.operation import OperationPlan
 from app.domain.plan import ClonePlan
 from app.domain.removal import RemovalPlan
 from app.domain.spec import CloneSpec
 
 _PLAN = TypeAdapter(ClonePlan)
 _REMOVAL = TypeAdapter(RemovalPlan)
+_OPERATION = TypeAdapter(OperationPlan)
+
+Plan = ClonePlan | RemovalPlan | OperationPlan
 _ERROR_CODE = TypeAdapter(ErrorCode)
 _SPEC = TypeAdapter(CloneSpec)
 
 
-def plan_to_json(plan: ClonePlan | RemovalPlan) -> str:
+def plan_to_json(plan: Plan) -> str:
+    if isinstance(plan, OperationPlan):
+        return _OPERATION.dump_json(plan).decode()
     if isinstance(plan, RemovalPlan):
         return _REMOVAL.dump_json(plan).decode()
     return _PLAN.dump_json(plan).decode()
 
 
-def plan_from_json(value: Any) -> ClonePlan | RemovalPlan:
+def plan_from_json(value: Any) -> Plan:
+    if "operation" in value:
+        return _OPERATION.validate_python(value)
     return _REMOVAL.validate_python(value) if "expunges" in value else _PLAN.validate_python(value)
 
 

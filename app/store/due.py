@@ -211,9 +211,10 @@ def take_back_unclaimed(connection: Connection, *, host_silent_s: float) -> int:
     again."""
     uuids = connection.execute(
         text(
-            "SELECT items.uuid FROM items JOIN hosts ON hosts.uuid = items.host_uuid "
+            "SELECT items.uuid FROM items JOIN hosts ON hosts.uuid = items.host_uuid "  # noqa: S608
             "JOIN jobs ON jobs.uuid = items.job_uuid "
-            "WHERE items.state = 'Granted' AND items.fence = 0 AND items.kind = 'clone' "
+            "WHERE items.state = 'Granted' AND items.fence = 0 "
+            f"AND (items.kind = 'clone' OR {items.FIRST_START}) "
             "AND (jobs.paused_at IS NOT NULL OR COALESCE(hosts.seen_at "
             " < clock_timestamp() - make_interval(secs => :silent_s), TRUE)) "
             "ORDER BY items.uuid LIMIT :batch FOR UPDATE OF items SKIP LOCKED"
@@ -294,13 +295,15 @@ def _why_stopped(connection: Connection, job_uuid: str, job: Row[Any]) -> CloneE
 
 def expired_jobs(connection: Connection, *, retention_s: float, refused_s: float) -> int:
     """Finished jobs past their time go with their items, steps and events, a bounded number of
-    rows at a time, the job itself last; jobs of refused sessions sooner. How many jobs went."""
+    rows at a time, the job itself last; sooner those of refused sessions and those that the API did
+    itself, since a new access key's secret stands there. How many jobs went."""
     expired = list(
         connection.execute(
             text(
                 "SELECT uuid FROM jobs WHERE state = 'Finished' "
                 "AND finished_at < clock_timestamp() - make_interval(secs => "
-                " CASE WHEN account_uuid IS NULL THEN :refused_s ELSE :retention_s END) "
+                " CASE WHEN account_uuid IS NULL OR kind = 'api' THEN :refused_s "
+                " ELSE :retention_s END) "
                 "ORDER BY finished_at LIMIT 20 FOR UPDATE SKIP LOCKED"
             ),
             {"refused_s": refused_s, "retention_s": retention_s},

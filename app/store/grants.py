@@ -16,7 +16,7 @@ from app.domain.spec import CloneSpec
 from app.domain.states import BaseSetState, ItemState, WaitReason, check_move
 from app.store import leases
 from app.store.codec import error_from_json, spec_from_json
-from app.store.models import UsedIp, VmInstance, VmNic, Volume
+from app.store.models import JobKind, UsedIp, VmInstance, VmNic, Volume
 from app.store.sql import copy_rows
 
 SCHEDULER_LOCK = 7263512
@@ -32,7 +32,8 @@ def try_lock(connection: Connection) -> bool:
 @dataclass(frozen=True, slots=True)
 class SchedulableJob:
     job: WaitingJob
-    vm_uuid: str
+    kind: JobKind
+    vm_uuid: str  # the source
     spec: CloneSpec
     base_set_uuid: str | None
     base_state: BaseSetState | None
@@ -51,13 +52,14 @@ def waiting_jobs(connection: Connection, *, per_job: int) -> list[SchedulableJob
     `per_job` items are counted."""
     rows = connection.execute(
         text(
-            "SELECT j.uuid, j.account_uuid, j.priority, j.created_at, j.vm_instance_uuid, j.spec, "  # noqa: S608
-            "j.base_set_uuid, b.state::text AS base_state, b.wait_reason::text AS base_wait, "
+            "SELECT j.uuid, j.kind, j.account_uuid, j.priority, j.created_at, "  # noqa: S608
+            "j.vm_instance_uuid, j.spec, j.base_set_uuid, "
+            "b.state::text AS base_state, b.wait_reason::text AS base_wait, "
             "b.error AS base_error, b.needs, j.wait_reason::text AS wait_reason, "
             "(SELECT count(*) FROM (SELECT 1 FROM items i WHERE i.job_uuid = j.uuid "
             " AND i.state = 'Waiting' LIMIT :per_job) counted) AS waiting "
             "FROM jobs j LEFT JOIN base_sets b ON b.uuid = j.base_set_uuid "
-            "WHERE j.state = 'Running' AND j.kind = 'clone' "
+            "WHERE j.state = 'Running' AND j.spec IS NOT NULL "
             "AND j.paused_at IS NULL AND j.cancel_requested_at IS NULL "
             "AND COALESCE(j.deadline_at > clock_timestamp(), TRUE) "
             f"AND NOT {leases.GIVEN_UP.replace('jobs.', 'j.')} "
@@ -68,6 +70,7 @@ def waiting_jobs(connection: Connection, *, per_job: int) -> list[SchedulableJob
     return [
         SchedulableJob(
             job=WaitingJob(row.uuid, row.account_uuid, row.priority, row.created_at, row.waiting),
+            kind=JobKind(row.kind),
             vm_uuid=row.vm_instance_uuid,
             spec=spec_from_json(row.spec),
             base_set_uuid=row.base_set_uuid,
@@ -118,6 +121,14 @@ def internal_ids(connection: Connection, number: int) -> list[int]:
     )
 
 
+def internal_id_of(connection: Connection, vm_uuid: str) -> int:
+    return int(
+        connection.execute(
+            text("SELECT internal_id FROM vm_instances WHERE uuid = :uuid"), {"uuid": vm_uuid}
+        ).scalar_one()
+    )
+
+
 def free_macs(connection: Connection, number: int, rng: random.Random) -> Iterator[str]:
     """Minted MACs that no NIC has, whatever their last octet becomes."""
     minted = {mint_mac(0, rng)[:14] for _ in range(number)}
@@ -142,6 +153,7 @@ class GrantRows:
 
     items: list[dict[str, Any]] = field(default_factory=list)
     vms: list[dict[str, Any]] = field(default_factory=list)
+    records: list[dict[str, Any]] = field(default_factory=list)  # that become VMs
     volumes: list[dict[str, Any]] = field(default_factory=list)
     nics: list[dict[str, Any]] = field(default_factory=list)
     used_ips: list[dict[str, Any]] = field(default_factory=list)
@@ -157,6 +169,17 @@ def write(connection: Connection, rows: GrantRows, *, worker: str) -> None:
         (UsedIp, rows.used_ips),
     ):
         copy_rows(connection, table, values)
+    for record in rows.records:
+        connection.execute(
+            text(
+                "UPDATE vm_instances SET cluster_uuid = :cluster_uuid, host_uuid = :host_uuid, "
+                "last_host_uuid = :last_host_uuid, root_volume_uuid = :root_volume_uuid, "
+                "default_l3_network_uuid = :default_l3_network_uuid, cpu_num = :cpu_num, "
+                "memory_size = :memory_size, state = :state, last_op_at = clock_timestamp() "
+                "WHERE uuid = :uuid"
+            ),
+            record,
+        )
     connection.execute(
         text(
             "WITH granted AS (UPDATE items SET state = 'Granted', host_uuid = g.host_uuid, "

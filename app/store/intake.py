@@ -2,6 +2,7 @@
 round trip each, because an abstraction here costs as much as the statement."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -10,18 +11,21 @@ import orjson
 from app.domain.clone_job import DEFAULT_PRIORITY
 from app.domain.errors import SessionInvalid
 from app.store.codec import error_to_json
+from app.store.models import JobKind
 
-# One statement looks the session up and writes the job: Accepted with its request, or, for a
-# session that is refused, finished at once without one.
+# One statement looks the session (or the account that signed) up and writes the job: Accepted with
+# its request, or, for a session that is refused, finished at once without one.
 _ACCEPT = """
 WITH session AS (
     SELECT account_uuid,
         expires_at < clock_timestamp() + make_interval(secs => $9::float8) AS slides
     FROM sessions WHERE uuid = $2::text AND expires_at > clock_timestamp()
+    UNION ALL
+    SELECT uuid, FALSE FROM accounts WHERE uuid = $16::text
 ), job AS (
     INSERT INTO jobs (uuid, state, outcome, account_uuid, vm_instance_uuid, request, requested,
         priority, api_timeout_ms, deadline_at, web_hook, wants_schema, client_ip, error,
-        finished_at, policy, retry_of)
+        finished_at, policy, retry_of, kind)
     SELECT $1::text,
         CASE WHEN s.account_uuid IS NULL THEN 'Finished' ELSE 'Accepted' END::job_state,
         CASE WHEN s.account_uuid IS NULL THEN 'Failed' END::job_outcome,
@@ -30,7 +34,8 @@ WITH session AS (
         clock_timestamp() + make_interval(secs => $6::bigint / 1000.0),
         $7::text, $8::bool, $10::text,
         CASE WHEN s.account_uuid IS NULL THEN $11::jsonb END,
-        CASE WHEN s.account_uuid IS NULL THEN clock_timestamp() END, $14::jsonb, $15::text
+        CASE WHEN s.account_uuid IS NULL THEN clock_timestamp() END, $14::jsonb, $15::text,
+        $17::job_kind
     FROM (SELECT 1) one LEFT JOIN session s ON TRUE
     ON CONFLICT (uuid) DO NOTHING
     RETURNING uuid, account_uuid
@@ -43,7 +48,8 @@ FROM (SELECT 1) one LEFT JOIN job ON TRUE LEFT JOIN session s ON TRUE
 """
 
 _POLL = """
-SELECT j.state::text, j.wants_schema, c.total, c.succeeded, c.failed, c.canceled, j.requested,
+SELECT j.state::text, j.kind::text, j.created_at, j.finished_at, j.wants_schema,
+    c.total, c.succeeded, c.failed, c.canceled, j.requested,
     c.bytes_done, r.status, r.body, r.schema_body, o.running, o.bytes_running, o.bytes_open_total,
     extract(epoch FROM clock_timestamp() - j.started_at)::float8 AS elapsed_s
 FROM jobs j
@@ -62,7 +68,7 @@ WHERE j.uuid = $1
 @dataclass(frozen=True, slots=True)
 class Submission:
     job_uuid: str
-    session_uuid: str
+    session_uuid: str | None
     vm_instance_uuid: str
     request: str  # JSON text
     requested: int
@@ -73,6 +79,8 @@ class Submission:
     priority: int = DEFAULT_PRIORITY
     policy: str | None = None  # JSON text
     retry_of: str | None = None
+    account_uuid: str | None = None  # whose access key signed, instead of a session
+    kind: JobKind = JobKind.CLONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +196,8 @@ def _arguments(submission: Submission, session_timeout_s: int, refusal: bytes) -
         submission.priority,
         submission.policy,
         submission.retry_of,
+        submission.account_uuid,
+        submission.kind,
     )
 
 
@@ -199,6 +209,9 @@ class PollView:
     body: bytes | None
     schema: bytes | None
     progress: dict[str, Any]  # what is unknown is left out
+    kind: JobKind
+    created_at: datetime
+    finished_at: datetime | None
 
 
 async def poll(pool: asyncpg.Pool, job_uuid: str) -> PollView | None:
@@ -212,6 +225,9 @@ async def poll(pool: asyncpg.Pool, job_uuid: str) -> PollView | None:
         body=row["body"],
         schema=row["schema_body"],
         progress=_progress(row) if row["status"] is None else {},
+        kind=JobKind(row["kind"]),
+        created_at=row["created_at"],
+        finished_at=row["finished_at"],
     )
 
 

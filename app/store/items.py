@@ -17,10 +17,10 @@ from app.domain.errors import CloneError, ErrorCode
 from app.domain.plan import CdRomPlan, ClonePlan, TagPlan
 from app.domain.states import ItemState, check_move
 from app.domain.steps import StepName
-from app.store import capacity
+from app.store import capacity, put_back
 from app.store.codec import error_to_json, plan_from_json
 from app.store.leases import Claim, LeaseLost
-from app.store.models import Event, Item, Tag, VmInstance, VmState, Volume
+from app.store.models import Event, Item, JobKind, Tag, VmInstance, VmState, Volume
 from app.store.session import Database
 
 AGAIN_S = 5.0  # before a claim that could not be used
@@ -172,7 +172,7 @@ def succeed(
         "method": method,
         "volumes": volumes,
         "asks_guest": asks_guest,
-        "volume_uuids": [volume.uuid for volume in claim.plan.volumes],
+        "volume_uuids": claim.volume_uuids,
     }
     statement = _MAKE if claim.all_or_nothing else _SUCCEED
     rows = database.hot(statement, parameters)
@@ -314,7 +314,10 @@ def end_rolled_back(database: Database, claim: Claim, ends_as: ItemState) -> boo
         ).scalar_one_or_none()
         if first is None:
             raise LeaseLost
-        forget_vm(connection, claim.plan.vm_uuid, [volume.uuid for volume in claim.plan.volumes])
+        if _is_first_start(connection, claim.item_uuid):
+            put_back.to_record(connection, claim.plan.vm_uuid, claim.volume_uuids)
+        else:
+            forget_vm(connection, claim.plan.vm_uuid, claim.volume_uuids)
         return bool(first) and count_end(connection, claim, ends_as)
 
     return database.run(work)
@@ -324,7 +327,12 @@ def plan_to_recheck(database: Database, item_uuid: str) -> ClonePlan | None:
     """Of an item that was taken back and whose host is to be looked at again."""
     with database.single() as connection:
         plan = connection.scalar(
-            text("SELECT plan FROM items WHERE uuid = :uuid AND recheck_at IS NOT NULL"),
+            text(
+                # A record may have been started again meanwhile.
+                "SELECT plan FROM items WHERE uuid = :uuid AND recheck_at IS NOT NULL "
+                "AND NOT EXISTS (SELECT 1 FROM vm_instances v WHERE v.uuid = items.vm_uuid "
+                " AND v.state <> 'Created')"
+            ),
             {"uuid": item_uuid},
         )
     found = plan_from_json(plan) if plan else None
@@ -352,8 +360,9 @@ def give_up_unclaimed(
     """A Granted item that no worker ever took leaves that state by the database alone. False if
     it was claimed meanwhile."""
     check_move(ItemState.GRANTED, to)
-    removes = connection.scalar(
-        text("SELECT kind <> 'clone' FROM items WHERE uuid = :uuid"), {"uuid": item_uuid}
+    first_start = _is_first_start(connection, item_uuid)
+    kind = connection.scalar(
+        text("SELECT kind::text FROM items WHERE uuid = :uuid"), {"uuid": item_uuid}
     )
     row = connection.execute(
         update(Item)
@@ -373,12 +382,31 @@ def give_up_unclaimed(
     ).one_or_none()
     if row is None:
         return False
-    if removes:
-        spare_vm(connection, row.vm_uuid)
+    if kind != JobKind.CLONE and not first_start:
+        if kind == JobKind.START:
+            put_back.to_stopped(connection, row.vm_uuid)
+        else:
+            spare_vm(connection, row.vm_uuid)
         return True
     connection.execute(text("DELETE FROM steps WHERE item_uuid = :uuid"), {"uuid": item_uuid})
-    forget_vm(connection, row.vm_uuid, row.volume_uuids)
+    if first_start:
+        put_back.to_record(connection, row.vm_uuid, row.volume_uuids)
+    else:
+        forget_vm(connection, row.vm_uuid, row.volume_uuids)
     return True
+
+
+# A record that is made a VM: a clone's plan for what is no clone job's name.
+FIRST_START = "(items.kind = 'start' AND COALESCE(items.plan ? 'strategy', FALSE))"
+
+
+def _is_first_start(connection: Connection, item_uuid: str) -> bool:
+    return bool(
+        connection.scalar(
+            text(f"SELECT {FIRST_START} FROM items WHERE uuid = :uuid"),  # noqa: S608
+            {"uuid": item_uuid},
+        )
+    )
 
 
 def spare_vm(connection: Connection, vm_uuid: str) -> None:

@@ -27,12 +27,13 @@ LEFT JOIN LATERAL (
         AND state IN ('Granted', 'Running', 'Made', 'RollingBack')
 ) o ON TRUE
 """
-_JOB = _JOBS + "WHERE j.uuid = :uuid"
+_JOB = _JOBS + "WHERE j.uuid = :uuid AND j.kind <> 'api'"
 # Newest first; the cursor is the last job of the page before.
 _PAGE = (
     _JOBS  # noqa: S608
     + """
 WHERE (CAST(:account_uuid AS text) IS NULL OR j.account_uuid = :account_uuid)
+  AND j.kind <> 'api'
   AND (CAST(:account_name AS text) IS NULL OR a.name = :account_name)
   AND (CAST(:state AS text) IS NULL OR j.state::text = :state)
   AND (CAST(:outcome AS text) IS NULL OR j.outcome::text = :outcome)
@@ -248,10 +249,14 @@ def _step_place(row: Row[Any]) -> tuple[int | None, int | None]:
     """ "4 of 7": of the item's own steps, known once it was granted."""
     if row.plan is None or row.step is None:
         return None, None
-    names = steps_of(
-        data_volumes=len(row.plan["volumes"]) > 1,
-        customize=bool(row.plan["cdroms"] or row.plan["tags"] or row.plan.get("identity")),
-        start=row.plan["strategy"] == CloneStrategy.INSTANT_START,
+    names = (
+        tuple(map(StepName, row.plan["steps"]))
+        if "operation" in row.plan
+        else steps_of(
+            data_volumes=len(row.plan["volumes"]) > 1,
+            customize=bool(row.plan["cdroms"] or row.plan["tags"] or row.plan.get("identity")),
+            start=row.plan["strategy"] == CloneStrategy.INSTANT_START,
+        )
     )
     step = StepName(row.step)
     return (names.index(step) + 1 if step in names else None), len(names)

@@ -107,6 +107,48 @@ def refuse(connection: Connection, job_uuid: str, error: ErrorCode, body: bytes)
     add_event(connection, job_uuid, "job.finished")
 
 
+@dataclass(frozen=True, slots=True)
+class DoneJob:
+    """What the API did, or refused, before it answered."""
+
+    uuid: str
+    account_uuid: str | None  # None: the session was refused
+    body: bytes
+    schema: bytes | None
+    error: ErrorCode | None
+    timeout_ms: int
+    web_hook: str | None
+    wants_schema: bool
+    client_ip: str | None
+
+
+def record_done(connection: Connection, job: DoneJob) -> bool:
+    """A finished job with its result; False if there is one of that uuid."""
+    made = connection.execute(
+        text(
+            "INSERT INTO jobs (uuid, kind, state, outcome, account_uuid, vm_instance_uuid, "
+            "requested, priority, api_timeout_ms, web_hook, wants_schema, client_ip, error, "
+            "finished_at) VALUES (:uuid, 'api', 'Finished', :outcome, :account, '', 0, 5, "
+            ":timeout_ms, :web_hook, :wants_schema, :client_ip, CAST(:error AS jsonb), "
+            "clock_timestamp()) ON CONFLICT (uuid) DO NOTHING"
+        ),
+        {
+            "uuid": job.uuid,
+            "outcome": JobOutcome.FAILED if job.error else JobOutcome.SUCCEEDED,
+            "account": job.account_uuid,
+            "timeout_ms": job.timeout_ms,
+            "web_hook": job.web_hook,
+            "wants_schema": job.wants_schema,
+            "client_ip": job.client_ip,
+            "error": orjson.dumps(error_to_json(job.error)).decode() if job.error else None,
+        },
+    ).rowcount
+    if made:
+        _store_result(connection, job.uuid, 503 if job.error else 200, job.body, job.schema)
+        _owe_webhook(connection, job.uuid)
+    return bool(made)
+
+
 def note_error(connection: Connection, job_uuid: str, error: ErrorCode) -> None:
     """What ended the job's names before any of them began."""
     connection.execute(

@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.domain.plan import ClonePlan
-from app.domain.removal import RemovalPlan
+from app.domain.operation import OperationPlan
 from app.domain.states import ItemState, check_move
 from app.domain.steps import StepName
-from app.store.codec import plan_from_json
+from app.store.codec import Plan, plan_from_json
 from app.store.limits import RATE
 from app.store.session import Database
 
@@ -30,7 +29,7 @@ class Claim:
     state: ItemState  # Running or RollingBack
     fence: int
     owner: str
-    plan: ClonePlan | RemovalPlan
+    plan: Plan
     step: StepName | None  # running or last; None for a removal
     attempts: int
     lapses: int
@@ -43,6 +42,13 @@ class Claim:
     @property
     def uuid(self) -> str:
         return self.item_uuid
+
+    @property
+    def volume_uuids(self) -> list[str]:
+        """Of the VM; none where nothing is done with them."""
+        if isinstance(self.plan, OperationPlan):
+            return []
+        return [volume.uuid for volume in self.plan.volumes]
 
     @property
     def key(self) -> dict[str, Any]:

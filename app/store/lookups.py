@@ -4,6 +4,8 @@ from sqlalchemy import Connection, text
 from sqlmodel import col
 
 from app.domain import addressing
+from app.store import shares
+from app.store.accounts import ADMIN_UUID
 from app.store.models import Account, AccountType, Cluster, Host, L3Network, PrimaryStorage
 from app.store.sql import select_columns
 
@@ -28,6 +30,16 @@ def may_use(connection: Connection, account_uuid: str, owner_uuid: str) -> bool:
         return True
     kind = connection.scalar(select_columns(Account.type).where(col(Account.uuid) == account_uuid))
     return kind is AccountType.SYSTEM_ADMIN
+
+
+def may_copy(
+    connection: Connection, account_uuid: str, kind: str, uuid: str, *, owner_uuid: str = ADMIN_UUID
+) -> bool:
+    """May make something of the resource that stays as it is: so may, beside who may use it, those
+    it is shared with. `kind` is ZStack's resource type."""
+    return may_use(connection, account_uuid, owner_uuid) or shares.is_shared_with(
+        connection, kind, uuid, account_uuid
+    )
 
 
 def in_range(connection: Connection, l3_network_uuid: str, ip: str) -> bool:

@@ -20,6 +20,7 @@ from app.store.due import BATCH, STOPPED
 from app.store.hosts import LOST_S
 from app.store.models import JobKind, VmState
 
+_DOING = {JobKind.DESTROY: "remove", JobKind.EXPUNGE: "remove"}
 _PATH = (ItemState.GRANTED, ItemState.RUNNING, ItemState.ROLLING_BACK, ItemState.STRANDED)
 _END = """
 UPDATE items SET state = CAST(:state AS item_state), fence = fence + 1, owner = NULL,
@@ -38,7 +39,8 @@ def end_overdue(connection: Connection) -> int:
     check_move(ItemState.RUNNING, ItemState.FAILED)
     overdue = connection.execute(
         text(
-            "SELECT items.uuid, items.job_uuid, items.kind::text AS kind, items.vm_uuid, "  # noqa: S608
+            "SELECT items.uuid, items.job_uuid, items.vm_uuid, items.kind::text AS kind, "  # noqa: S608
+            f"items.kind = 'clone' OR {items.FIRST_START} AS makes, "
             "items.name, "
             "CASE items.state WHEN 'RollingBack' THEN items.error END AS error, "
             "items.finished_at IS NULL AS first, hosts.uuid AS host_uuid, hosts.name AS host_name, "
@@ -61,7 +63,7 @@ def end_overdue(connection: Connection) -> int:
 
 
 def _end(connection: Connection, item: Row[Any]) -> None:
-    removes = item.kind != JobKind.CLONE
+    removes = not item.makes
     connection.execute(
         text(_END),
         {
@@ -85,12 +87,12 @@ def _why(item: Row[Any], *, removes: bool) -> CloneError:
     cause = HostDisconnected(
         f"host[uuid:{item.host_uuid}, name:{item.host_name}] was last seen at {item.seen}; "
         + (
-            "remove the VM again once its worker runs"
+            "ask for it again once its worker runs"
             if removes
             else "what was begun there is taken back once its worker runs"
         )
     )
-    doing = "remove" if removes else "create"
+    doing = "create" if not removes else _DOING.get(item.kind, item.kind)
     return OperationFailed(f"unable to {doing} vm[name:{item.name}]: {cause.details}", cause=cause)
 
 

@@ -20,6 +20,11 @@ from app.store.leases import Claim, LeaseLost
 from app.store.models import JobKind, Origin, ReservationKind, VmState
 from app.store.session import Database
 
+# Of the VM `v`: something is being done with it.
+BUSY = (
+    "EXISTS (SELECT 1 FROM items i WHERE i.vm_uuid = v.uuid AND i.kind <> 'clone' "
+    "AND i.state IN ('Waiting', 'Granted', 'Running', 'RollingBack', 'Stranded'))"
+)
 EXPIRED_BATCH = 200
 EXPIRED_AGAIN_S = 3600.0  # after a failure
 
@@ -129,13 +134,13 @@ def _held(connection: Connection, vm_uuids: Sequence[str]) -> Sequence[Row[Any]]
     """The VMs in the order given, their rows held: no other operation begins meanwhile."""
     rows = connection.execute(
         text(
-            "SELECT v.uuid, v.name, v.state::text AS state, v.origin::text AS origin, "
+            "SELECT v.uuid, v.name, v.state::text AS state, v.origin::text AS origin, "  # noqa: S608
             "h.uuid AS host_uuid, h.name AS host_name, h.libvirt_uri, "
             "v.hypervisor_type::text AS hypervisor_type, "
-            "EXISTS (SELECT 1 FROM items i WHERE i.vm_uuid = v.uuid AND i.kind <> 'clone' "
-            " AND i.state IN ('Waiting', 'Granted', 'Running')) AS busy, "
+            f"{BUSY} AS busy, "
+            # A record that is started first is cloned, and its job has a spec.
             "EXISTS (SELECT 1 FROM jobs j WHERE j.vm_instance_uuid = v.uuid "
-            " AND j.kind = 'clone' AND j.state <> 'Finished') AS copied "
+            " AND (j.kind = 'clone' OR j.spec IS NOT NULL) AND j.state <> 'Finished') AS copied "
             "FROM vm_instances v LEFT JOIN hosts h "
             " ON h.uuid = COALESCE(v.host_uuid, v.last_host_uuid) "
             "WHERE v.uuid = ANY(:uuids) ORDER BY v.uuid FOR UPDATE OF v"
@@ -270,19 +275,21 @@ def _insert_items(
 
 def _turns(connection: Connection, job_uuid: str, vms: Sequence[Row[Any]]) -> dict[str, float]:
     """Each VM's place in its host's line, where clones stand too: by VM."""
+    account, weight = account_of(connection, job_uuid)
+    lines = under_way.lines(connection)
+    return {vm.uuid: lines.setdefault(vm.host_uuid, Line()).take(account, weight) for vm in vms}
+
+
+def account_of(connection: Connection, job_uuid: str) -> tuple[str, float]:
+    """The job's account and its weight; 1 for an account that is gone."""
     job = connection.execute(
         text(
-            # Its account may be gone.
             "SELECT account_uuid, COALESCE(weight, 1) AS weight FROM jobs "
             "LEFT JOIN accounts ON accounts.uuid = account_uuid WHERE jobs.uuid = :job"
         ),
         {"job": job_uuid},
     ).one()
-    lines = under_way.lines(connection)
-    return {
-        vm.uuid: lines.setdefault(vm.host_uuid, Line()).take(job.account_uuid, job.weight)
-        for vm in vms
-    }
+    return job.account_uuid, job.weight
 
 
 def _set_state(connection: Connection, vm_uuids: Sequence[str], state: VmState) -> None:
@@ -319,7 +326,7 @@ def succeed(database: Database, claim: Claim, plan: RemovalPlan) -> bool:
     check_move(ItemState.RUNNING, ItemState.SUCCEEDED)
 
     def work(connection: Connection) -> bool:
-        _leave(connection, claim, ItemState.SUCCEEDED, None)
+        leave(connection, claim, ItemState.SUCCEEDED, None)
         _settle(connection, plan.vm_uuid, [v.uuid for v in plan.volumes], expunges=plan.expunges)
         return items.count_end(connection, claim, ItemState.SUCCEEDED)
 
@@ -331,7 +338,7 @@ def fail(database: Database, claim: Claim, error: CloneError, state: VmState) ->
     check_move(ItemState.RUNNING, ItemState.FAILED)
 
     def work(connection: Connection) -> bool:
-        _leave(connection, claim, ItemState.FAILED, error)
+        leave(connection, claim, ItemState.FAILED, error)
         if state is VmState.DESTROYED:
             _settle(connection, claim.plan.vm_uuid, (), expunges=False)
         else:
@@ -341,7 +348,7 @@ def fail(database: Database, claim: Claim, error: CloneError, state: VmState) ->
     return database.run(work)
 
 
-def _leave(connection: Connection, claim: Claim, to: ItemState, error: CloneError | None) -> None:
+def leave(connection: Connection, claim: Claim, to: ItemState, error: CloneError | None) -> None:
     changed = connection.execute(
         text(
             "UPDATE items SET state = CAST(:to AS item_state), owner = NULL, lease_until = NULL, "

@@ -8,6 +8,7 @@ from sqlmodel import col
 
 from app.domain.plan import (
     BaseFile,
+    CloneStrategy,
     HypervisorType,
     SourceRef,
     StorageRef,
@@ -19,6 +20,7 @@ from app.store.models import (
     Base,
     Origin,
     PrimaryStorage,
+    QuotaName,
     VmCdRom,
     VmInstance,
     VmNic,
@@ -175,6 +177,29 @@ def cloneable_volumes(connection: Connection, vm_uuid: str) -> list[tuple[Volume
         )
     ).all()
     return [(row.type, row.uuid) for row in rows]
+
+
+def need_of(connection: Connection, source: SourceVm, spec: CloneSpec) -> dict[QuotaName, int]:
+    """What one clone counts against its account's quotas."""
+    starts = spec.strategy is CloneStrategy.INSTANT_START
+    need = {
+        QuotaName.VM_TOTAL_NUM: 1,
+        QuotaName.VM_NUM: int(starts),
+        QuotaName.VM_CPU_NUM: source.cpu_num if starts else 0,
+        QuotaName.VM_MEMORY_SIZE: source.memory_size if starts else 0,
+    }
+    if spec.strategy is CloneStrategy.JUST_CREATE:
+        return need
+    rows = connection.execute(
+        select_columns(Volume.type, Volume.uuid, Volume.size).where(
+            col(Volume.vm_instance_uuid) == source.uuid, col(Volume.is_shareable).is_(False)
+        )
+    ).all()
+    copied = [row for row in rows if spec.includes(row.type, row.uuid)]
+    return need | {
+        QuotaName.DATA_VOLUME_NUM: sum(row.type is VolumeType.DATA for row in copied),
+        QuotaName.VOLUME_CAPACITY: sum(row.size for row in copied),
+    }
 
 
 def load_bases(connection: Connection, base_set_uuid: str, spec: CloneSpec) -> list[SourceBase]:

@@ -4,34 +4,47 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import uuid4
 
-from app.domain.errors import AuthenticationFailed
 from app.zstack.forms import BadRequest
 
 MAX_TIMEOUT_S = 366 * 86400
 
 
-def session_uuid(headers: Mapping[str, str]) -> str:
-    """Of `Authorization: OAuth <uuid>`. Raises BadRequest where the header has another form, and
-    AuthenticationFailed for access keys, which this version does not know."""
+@dataclass(frozen=True, slots=True)
+class Session:
+    """`Authorization: OAuth <uuid>`."""
+
+    uuid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """`Authorization: ZStack <key id>:<signature>`, with the Date, which is signed too."""
+
+    access_key_id: str
+    signature: str
+    date: str
+
+
+def credential(headers: Mapping[str, str]) -> Session | Signed:
+    """The header in one of its forms, which says nothing about who may call yet. Raises
+    BadRequest."""
     value = headers.get("Authorization")
     if value is None:
         raise BadRequest("missing header 'Authorization'")
     if value.startswith("OAuth"):
-        return value.removeprefix("OAuth").strip().encode("ascii", "ignore").decode()
+        return Session(value.removeprefix("OAuth").strip().encode("ascii", "ignore").decode())
     if value.startswith("ZStack"):
-        _check_access_key(value.removeprefix("ZStack").strip(), headers)
+        return _signed(value.removeprefix("ZStack").strip(), headers)
     raise BadRequest("Authorization type must be 'OAuth'")
 
 
-def _check_access_key(value: str, headers: Mapping[str, str]) -> None:
+def _signed(value: str, headers: Mapping[str, str]) -> Signed:
     if value.count(":") != 1:
         raise BadRequest("accessKey format is 'ZStack AccessKeyId:Signature'")
     if "Date" not in headers:
         raise BadRequest("'Date' must be incuded in request header")
-    raise AuthenticationFailed(
-        f"access key id[{_shown(value.partition(':')[0])}] is not known; this version signs in "
-        "with sessions: PUT /zstack/v1/accounts/login"
-    )
+    key_id, _, signature = value.partition(":")
+    return Signed(key_id, signature, headers["Date"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +66,7 @@ def job_headers(headers: Mapping[str, str]) -> JobHeaders:
         timeout_s=_timeout_s(headers.get("X-API-Timeout")),
         web_hook=_web_hook(headers.get("X-Web-Hook")),
         wants_schema="X-JSON-Schema" in headers,
-        request_ip=_shown(headers["X-Request-Ip"]) if "X-Request-Ip" in headers else None,
+        request_ip=shown(headers["X-Request-Ip"]) if "X-Request-Ip" in headers else None,
     )
 
 
@@ -68,7 +81,7 @@ def _timeout_s(value: str | None) -> int | None:
         and 0 < int(digits) <= MAX_TIMEOUT_S
     ):
         raise BadRequest(
-            f"Invalid header[X-API-Timeout], [{_shown(value)}] is not a number of seconds between "
+            f"Invalid header[X-API-Timeout], [{shown(value)}] is not a number of seconds between "
             f"1 and {MAX_TIMEOUT_S}"
         )
     return int(digits)
@@ -82,6 +95,6 @@ def _web_hook(value: str | None) -> str | None:
     return value
 
 
-def _shown(value: str) -> str:
+def shown(value: str) -> str:
     """Bytes of a header that are no UTF-8 arrive as lone surrogates, which nothing can encode."""
     return value[:64].encode("ascii", "replace").decode()

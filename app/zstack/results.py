@@ -51,6 +51,15 @@ def _error_paths(path: str, error: ErrorCode) -> dict[str, str]:
     return paths
 
 
+def vm_result(vm: Record) -> bytes:
+    """Of what was done with one VM."""
+    return orjson.dumps({"inventory": inventory(VM_INSTANCE, vm), "success": True})
+
+
+def vm_schema(vm: Record) -> bytes:
+    return orjson.dumps(dict(paths("inventory", VM_INSTANCE, vm)))
+
+
 def error_result(error: ErrorCode) -> bytes:
     """The body of a job that failed as a whole, sent with 503."""
     return orjson.dumps({"error": error_code_body(error)})

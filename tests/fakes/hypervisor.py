@@ -19,6 +19,8 @@ class FakeHypervisor:
     calls: list[str] = field(default_factory=list)
     before: Callable[[str], None] = lambda _: None
     agents: dict[str, GuestReport] = field(default_factory=dict)  # by VM, those that answer
+    deaf: bool = False  # guests do not power off when they are asked to
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)  # after a resize
     notes: tuple[str, ...] = ()  # what clones will lack
     needs: tuple[str, ...] = ()  # what their host has to run
     snapshots: Snapshots | None = None
@@ -68,6 +70,15 @@ class FakeHypervisor:
         if vm_uuid not in self.domains:
             raise VmStartFailed(f"vm[uuid:{vm_uuid}] is not defined")
         self.domains[vm_uuid] = True
+
+    def shut_down(self, vm_uuid: str) -> None:
+        self._called("shut_down")
+        if vm_uuid in self.domains and not self.deaf:
+            self.domains[vm_uuid] = False
+
+    def resize(self, vm_uuid: str, cpu_num: int, memory_size: int) -> None:
+        self._called("resize")
+        self.sizes[vm_uuid] = (cpu_num, memory_size)
 
     def destroy(self, vm_uuid: str) -> None:
         self._called("destroy")

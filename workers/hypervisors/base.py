@@ -111,6 +111,13 @@ class Hypervisor(Protocol):
     def start(self, vm_uuid: str) -> None:
         """Leave the domain running."""
 
+    def shut_down(self, vm_uuid: str) -> None:
+        """Ask the guest to power off, without waiting for it; one that cannot be asked is left
+        alone."""
+
+    def resize(self, vm_uuid: str, cpu_num: int, memory_size: int) -> None:
+        """Give a stopped domain this many CPUs and bytes of memory. Raises OperationFailed."""
+
     def destroy(self, vm_uuid: str) -> None:
         """Leave the domain not running (a hard power-off); absent counts as done."""
 

@@ -68,6 +68,16 @@ class SimulatorHypervisor:
             raise VmStartFailed(f"vm[uuid:{vm_uuid}] is not defined on this simulated host")
         self._running.add(vm_uuid)
 
+    def shut_down(self, vm_uuid: str) -> None:
+        """A simulated guest goes at once."""
+        simulate("shut_down", self._settings)
+        self._running.remove(vm_uuid)
+
+    def resize(self, vm_uuid: str, cpu_num: int, memory_size: int) -> None:  # noqa: ARG002
+        simulate("resize", self._settings)
+        if vm_uuid not in self._defined:
+            raise OperationFailed(f"vm[uuid:{vm_uuid}] is not defined on this simulated host")
+
     def destroy(self, vm_uuid: str) -> None:
         simulate("destroy", self._settings)
         self._running.remove(vm_uuid)

@@ -2,9 +2,19 @@
 
 from sqlmodel import SQLModel
 
+from app.domain.job_kind import REMOVALS, JobKind
 from app.store.models.bases import Base, BaseSet
 from app.store.models.engine import Event, Item, Reservation, ReservationKind, Step, SweeperPass
-from app.store.models.identity import Account, AccountType, Session
+from app.store.models.identity import (
+    AccessKey,
+    Account,
+    AccountType,
+    Quota,
+    QuotaName,
+    Session,
+    SharedResource,
+    User,
+)
 from app.store.models.inventory import (
     Cluster,
     ClusterL3Network,
@@ -22,7 +32,14 @@ from app.store.models.inventory import (
     UsedIp,
     Zone,
 )
-from app.store.models.jobs import IdempotencyKey, Job, JobCounters, JobKind, JobResult, Webhook
+from app.store.models.jobs import (
+    IdempotencyKey,
+    Job,
+    JobCounters,
+    JobResult,
+    LongJob,
+    Webhook,
+)
 from app.store.models.limits import Limit, LimitName, LimitScope
 from app.store.models.snapshots import SourceSnapshot
 from app.store.models.vms import (
@@ -41,6 +58,8 @@ from app.store.models.vms import (
 metadata = SQLModel.metadata
 
 __all__ = [
+    "REMOVALS",
+    "AccessKey",
     "Account",
     "AccountType",
     "Base",
@@ -65,13 +84,17 @@ __all__ = [
     "Limit",
     "LimitName",
     "LimitScope",
+    "LongJob",
     "NicState",
     "Origin",
     "PrimaryStorage",
+    "Quota",
+    "QuotaName",
     "Reservation",
     "ReservationKind",
     "ResourceState",
     "Session",
+    "SharedResource",
     "SourceSnapshot",
     "Step",
     "StorageCapacity",
@@ -79,6 +102,7 @@ __all__ = [
     "Tag",
     "TagKind",
     "UsedIp",
+    "User",
     "VmCdRom",
     "VmInstance",
     "VmNic",

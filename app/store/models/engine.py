@@ -7,6 +7,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Double, Index, String, Uniqu
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlmodel import Field, SQLModel
 
+from app.domain.job_kind import JobKind
 from app.domain.plan import CloneMethod
 from app.domain.states import ItemState, WaitReason
 from app.domain.steps import StepName
@@ -21,8 +22,9 @@ from app.store.models.columns import (
     reference,
     uuid_key,
 )
-from app.store.models.jobs import JobKind
 
+# A VM's first start is taken back as a clone is.
+OPERATING = "state IN ('Waiting', 'Granted', 'Running', 'RollingBack', 'Stranded')"
 OPEN_ITEM = "state IN ('Granted', 'Running', 'Made', 'RollingBack', 'Stranded')"
 
 
@@ -42,7 +44,7 @@ class Item(SQLModel, table=True):
             "items_operation",
             "vm_uuid",
             unique=True,
-            postgresql_where=text("kind <> 'clone' AND state IN ('Waiting', 'Granted', 'Running')"),
+            postgresql_where=text(f"kind <> 'clone' AND {OPERATING}"),
         ),
         Index("items_waiting", "job_uuid", "ordinal", postgresql_where=text("state = 'Waiting'")),
         Index(

@@ -1,12 +1,12 @@
 """Accepted requests, their results, and what hangs on a request's edge."""
 
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import CheckConstraint, Index, LargeBinary, PrimaryKeyConstraint, text
 from sqlalchemy.dialects.postgresql import JSON
 from sqlmodel import Field, SQLModel
 
+from app.domain.job_kind import JobKind
 from app.domain.states import JobOutcome, JobState, WaitReason
 from app.store.models.columns import (
     Moment,
@@ -19,12 +19,6 @@ from app.store.models.columns import (
     reference,
     uuid_key,
 )
-
-
-class JobKind(StrEnum):
-    CLONE = "clone"
-    DESTROY = "destroy"  # VMs: their files and addresses are kept for a while
-    EXPUNGE = "expunge"  # and those too are gone
 
 
 class Job(SQLModel, table=True):
@@ -66,12 +60,33 @@ class Job(SQLModel, table=True):
     error: dict[str, Any] | None = json_value()
     consistency: str | None = None  # of the moment that its clones are of
     retry_of: str | None = loose_uuid()
+    # What each name counts against its account's quotas until it is granted, by quota.
+    quota_need: dict[str, int] | None = json_value()
     published_at: Moment = moment()
     cancel_requested_at: Moment = moment()
     paused_at: Moment = moment()
     created_at: Moment = moment(nullable=False)
     started_at: Moment = moment()
     finished_at: Moment = moment()
+
+
+class LongJob(SQLModel, table=True):
+    """What SubmitLongJob asked for: a name on a job. Its state is the job's."""
+
+    __tablename__ = "long_jobs"
+    __table_args__ = (Index("long_jobs_account", "account_uuid", "created_at"),)
+
+    uuid: str = uuid_key()
+    name: str
+    description: str | None = None
+    job_name: str  # the short class of the API message
+    job_data: str  # its fields, JSON text
+    target_resource_uuid: str | None = None
+    account_uuid: str = loose_uuid(nullable=False)
+    # The job that runs it, or ran it last: another one after a rerun.
+    job_uuid: str | None = reference("jobs.uuid", nullable=True, ondelete="SET NULL", index=True)
+    created_at: Moment = moment(nullable=False)
+    last_op_at: Moment = moment(nullable=False)
 
 
 class JobCounters(SQLModel, table=True):

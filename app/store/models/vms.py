@@ -108,6 +108,8 @@ class VmInstance(SQLModel, table=True):
     allocator_strategy: str | None = None
     state: VmState = enum_of(VmState, "vm_state")
     origin: Origin = enum_of(Origin, "origin")
+    # Created only: what its first start makes it from, {"source": uuid, "spec": CloneSpec}.
+    blueprint: dict[str, Any] | None = json_value()
     created_at: Moment = moment(nullable=False)
     last_op_at: Moment = moment(nullable=False)
     destroyed_at: Moment = moment()

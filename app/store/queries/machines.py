@@ -1,5 +1,6 @@
 """VM instances and what belongs to them."""
 
+from app.store import shares
 from app.store.queries.source import Source, of_owned_vm, owned
 
 # A NIC shows its first address. Written so that a plan can begin at the address.
@@ -17,8 +18,13 @@ _USED_IPS = (
 )
 _DEVICES = "device_id, uuid"
 
+
+def owned_or_shared(row: str) -> str:
+    return f"({owned(row)} OR {shares.visible('VmInstanceVO', f'{row}.uuid', ':account')})"
+
+
 SOURCES = {
-    "vm_instances": Source("vm_instances", owned),
+    "vm_instances": Source("vm_instances", owned_or_shared),
     "vm_nics": Source(_NICS, of_owned_vm, order=_DEVICES),
     "used_ips": Source(_USED_IPS, of_owned_vm, order="ip_version, created_at, uuid"),
     "volumes": Source("volumes", owned, order=f"type <> 'Root', {_DEVICES}"),

@@ -4,7 +4,7 @@ A new one takes its entry here and its rows in app.store.queries.
 """
 
 from app.zstack.resources.catalogue import IMAGE, INSTANCE_OFFERING, SYSTEM_TAG, USER_TAG
-from app.zstack.resources.identity import ACCOUNT, SESSION
+from app.zstack.resources.identity import ACCOUNT, LONG_JOB, SESSION
 from app.zstack.resources.machines import USED_IP, VM_CD_ROM, VM_INSTANCE, VM_NIC, VOLUME
 from app.zstack.resources.places import (
     CLUSTER,
@@ -34,6 +34,7 @@ _ALL = (
     USER_TAG,
     ACCOUNT,
     SESSION,
+    LONG_JOB,
 )
 BY_NAME = {resource.name: resource for resource in _ALL}
 # By ZStack's name of the API: QueryVmInstance, …

@@ -1,4 +1,4 @@
-"""Who calls, and who answers: accounts, sessions, management nodes."""
+"""Who calls, and what runs for whom: accounts, sessions, long jobs."""
 
 from app.zstack.resources.resource import Resource
 
@@ -26,5 +26,25 @@ SESSION = Resource(
         "userUuid": "user_uuid",
         "expiredDate": "expires_at",
         "createDate": "created_at",
+    },
+)
+LONG_JOB = Resource(
+    name="LongJob",
+    java="org.zstack.header.longjob.LongJobInventory",
+    source="long_jobs",
+    path="/longjobs",
+    fields={
+        "uuid": "uuid",
+        "name": "name",
+        "description": "description",
+        "apiId": "api_id",
+        "jobName": "job_name",
+        "jobData": "job_data",
+        "jobResult": "job_result",
+        "state": "state",
+        "targetResourceUuid": "target_resource_uuid",
+        "createDate": "created_at",
+        "lastOpDate": "last_op_at",
+        "executeTime": "execute_time",
     },
 )

@@ -9,7 +9,7 @@ from app.domain.query import Hop, Kind
 # Members that are no text, in all resources alike.
 _KINDS = {
     Kind.INTEGER: (
-        "actualSize availableCapacity availableCpuCapacity availableMemoryCapacity "
+        "actualSize executeTime availableCapacity availableCpuCapacity availableMemoryCapacity "
         "availablePhysicalCapacity cpuNum cpuSpeed deviceId internalId ipInLong ipVersion "
         "memorySize prefixLen size sortKey totalCapacity totalCpuCapacity totalMemoryCapacity "
         "totalPhysicalCapacity"

@@ -32,7 +32,7 @@ async def test_every_base_that_clients_use_is_served(
 ) -> None:
     head = f"Authorization: {signed_in['Authorization']}\r\n"
     assert b" 200 OK" in await raw(api, f"{base}/vm-instances", head)
-    missing = await raw(api, f"{base}/api-jobs/{'c' * 32}")
+    missing = await raw(api, f"{base}/api-jobs/{'0123456789abcdef' * 2}")
     assert b" 404 " in missing
     assert missing.endswith(b"the job has been expired")
 

@@ -180,7 +180,7 @@ def test_any_query_is_answered_or_refused(
     except BadRequest:
         return
     shape = shape_of(resource, query.fields)
-    answer = read.run(rows, query, shape, Caller(ADMIN, is_admin=admin))
+    answer = read.run(rows, query, shape, Caller(ADMIN, admin, ADMIN))
     assert len(answer.records) <= query.limit
 
 

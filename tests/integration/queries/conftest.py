@@ -75,7 +75,7 @@ def ask(made: Inventory, database: Database) -> Iterator[Ask]:
             entry = QUERIES[f"Query{resource}"]
             split = [pair.partition("=") for pair in pairs]
             query = parse_query(entry, [(name, value) for name, _, value in split])
-            caller = Caller(account or ADMIN, is_admin=account is None)
+            caller = Caller(account or ADMIN, account is None, account or ADMIN)
             return read.run(connection, query, shape_of(entry, query.fields), caller).records
 
         yield records

@@ -79,7 +79,7 @@ PAGES = [
 
 def test_pages_begin_at_an_index(many: Connection) -> None:
     for tenant in (False, True):
-        caller = Caller(ADMIN, is_admin=not tenant)
+        caller = Caller(ADMIN, not tenant, ADMIN)
         for resource, page in PAGES:
             pairs = [
                 (name, value) for name, _, value in (p.partition("=") for p in page.split("&"))
@@ -92,4 +92,4 @@ def test_pages_begin_at_an_index(many: Connection) -> None:
 def test_what_no_index_knows_is_scanned(many: Connection) -> None:
     """So that the test above can fail."""
     query = parse_query(QUERIES["QueryVmInstance"], [("q", "description=x")])
-    assert scanned(many, "QueryVmInstance", query, Caller(ADMIN, is_admin=True)) == {"vm_instances"}
+    assert scanned(many, "QueryVmInstance", query, Caller(ADMIN, True, ADMIN)) == {"vm_instances"}

@@ -169,6 +169,31 @@ class KvmHypervisor:
                 if not (is_invalid_now(error) and domain.isActive()):
                     raise
 
+    def shut_down(self, vm_uuid: str) -> None:
+        with self._opened(f"shutting down vm[uuid:{vm_uuid}]") as libvirtd:
+            domain = _ours(libvirtd, vm_uuid)
+            if domain is None or not domain.isActive():
+                return
+            try:
+                domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN)
+            except libvirt.libvirtError as error:
+                if not (is_gone(error) or is_invalid_now(error)):
+                    raise
+
+    def resize(self, vm_uuid: str, cpu_num: int, memory_size: int) -> None:
+        with self._opened(f"resizing vm[uuid:{vm_uuid}]") as libvirtd:
+            domain = _ours(libvirtd, vm_uuid)
+            if domain is None:
+                raise OperationFailed(f"vm[uuid:{vm_uuid}] is not defined on {self._host.name}")
+            stored = libvirt.VIR_DOMAIN_AFFECT_CONFIG
+            # The number in use may not be above the most: which goes first depends on the way.
+            domain.setVcpusFlags(1, stored)
+            domain.setVcpusFlags(cpu_num, stored | libvirt.VIR_DOMAIN_VCPU_MAXIMUM)
+            domain.setVcpusFlags(cpu_num, stored)
+            memory_kib = memory_size >> 10
+            domain.setMemoryFlags(memory_kib, stored | libvirt.VIR_DOMAIN_MEM_MAXIMUM)
+            domain.setMemoryFlags(memory_kib, stored)
+
     def destroy(self, vm_uuid: str) -> None:
         with self._opened(f"destroying vm[uuid:{vm_uuid}]") as libvirtd:
             domain = _ours(libvirtd, vm_uuid)
