@@ -1,13 +1,13 @@
 """What queries begin at: the oldest first, an address, a tag
 
 Revision ID: 0020
-Revises: 0010
+Revises: 0011
 """
 
 from alembic import op
 
 revision = "0020"
-down_revision = "0010"
+down_revision = "0011"
 branch_labels = None
 depends_on = None
 
