@@ -59,7 +59,7 @@ def upsert(
             ),
         )
     else:
-        statement = statement.on_conflict_do_nothing(index_elements=key)
+        statement = statement.on_conflict_do_nothing()
     connection.execute(statement, rows)
 
 

@@ -194,8 +194,8 @@ class VmCdRom(SQLModel, table=True):
 class Tag(SQLModel, table=True):
     __tablename__ = "tags"
     __table_args__ = (
-        UniqueConstraint("resource_uuid", "kind", "tag", name="tags_unique"),
-        # By hash: tags are longer than a B-tree's entries may be.
+        # By digest and by hash: tags may be longer than a B-tree's entries.
+        Index("tags_unique", "resource_uuid", "kind", text("md5(tag)"), unique=True),
         Index("tags_tag", "tag", postgresql_using="hash"),
     )
 

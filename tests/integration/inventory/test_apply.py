@@ -1,5 +1,7 @@
 """What a document declares is in the database, once, or nothing of it is."""
 
+import base64
+import random
 from collections.abc import Callable
 from pathlib import Path
 from textwrap import dedent
@@ -397,3 +399,11 @@ def test_images_and_offerings_describe_vms(apply: Apply, database: Database) -> 
 def test_an_image_that_is_not_declared_is_a_mistake(apply: Apply, database: Database) -> None:
     with pytest.raises(InvalidArgument, match="there is no image 'x'; declared are: debian"):
         apply(("image: debian", "image: x"), document=CATALOGUE)
+
+
+def test_a_tag_may_be_as_long_as_user_data(apply: Apply, database: Database) -> None:
+    """Random, so that PostgreSQL cannot make it small."""
+    tag = "userdata::" + base64.b64encode(random.Random(1).randbytes(48 << 10)).decode()
+    for _ in range(2):
+        apply(("systemTags: [a::b]", f"systemTags: [a::b, '{tag}']"))
+    assert rows(database, "SELECT tag FROM tags ORDER BY tag") == [("a::b",), (tag,)]
