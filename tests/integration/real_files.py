@@ -46,6 +46,13 @@ class World:
             lambda c: removals.ask(c, removals.made_by(c, job, kind), account_uuid=ADMIN, kind=kind)
         )
 
+    def operation(self, vm: str, kind: JobKind, **parameters: Any) -> str:
+        """An accepted job that does something with one VM."""
+        with self.engine.database.engine.begin() as connection:
+            job = make_job(connection, vm, uuid=vm, **parameters)
+            connection.exec_driver_sql("UPDATE jobs SET kind = %s WHERE uuid = %s", (kind, job))
+        return job
+
     def look(self, *, repair: bool = False) -> list[Finding]:
         database = self.engine.database
         return OrphanAudit(database, self.settings, machine_id(), repair=repair).run()

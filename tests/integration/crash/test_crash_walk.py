@@ -100,6 +100,73 @@ def test_a_removal(world: World, kind: JobKind) -> None:
         assert_empty(world)
 
 
+@pytest.mark.parametrize("kind", [JobKind.STOP, JobKind.REBOOT, JobKind.UPDATE])
+def test_what_is_done_with_a_vm(world: World, kind: JobKind) -> None:
+    def made_and_asked_for_it(world: World) -> str:
+        vm = made(world, "Running")
+        if kind is JobKind.UPDATE:
+            settle(world.engine, world.operation(vm, JobKind.STOP, type="cold"))
+        return world.operation(vm, kind, cpuNum=2)
+
+    walk(world, made_and_asked_for_it, "Succeeded")
+    ends_in = "Running" if kind is JobKind.REBOOT else "Stopped"
+    assert states_of(world) == {ends_in}
+
+
+@pytest.mark.parametrize("ends_as", ["Succeeded", "Failed"])
+def test_a_start(world: World, ends_as: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = SimulatorHypervisor.start
+
+    def made_and_stopped(world: World) -> str:
+        monkeypatch.setattr(SimulatorHypervisor, "start", start)
+        vm = made(world, "Running")
+        settle(world.engine, world.operation(vm, JobKind.STOP, type="cold"))
+        if ends_as == "Failed":
+            monkeypatch.setattr(SimulatorHypervisor, "start", refuse_always)
+        return world.operation(vm, JobKind.START)
+
+    walk(world, made_and_stopped, ends_as)
+    assert states_of(world) == {"Running" if ends_as == "Succeeded" else "Stopped"}
+
+
+def refuse_always(*_: object) -> None:
+    raise VmStartFailed("no")
+
+
+@pytest.mark.parametrize("ends_as", ["Succeeded", "Failed"])
+def test_a_first_start(world: World, ends_as: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if ends_as == "Failed":
+        monkeypatch.setattr(SimulatorHypervisor, "start", refuse_always)
+
+    def recorded(world: World) -> str:
+        os.utime(world.images / "data.raw")
+        job = world.job("vm", strategy="JustCreate")
+        settle(world.engine, job)
+        return world.operation(vm_of(world, job), JobKind.START)
+
+    walk(world, recorded, ends_as)
+    assert states_of(world) == {"Running" if ends_as == "Succeeded" else "Created"}
+    if ends_as == "Failed":
+        assert_empty(world)
+
+
+def made(world: World, state: str) -> str:
+    job = clone(world)
+    settle(world.engine, job)
+    vm = vm_of(world, job)
+    assert world.engine.scalar("SELECT state FROM vm_instances WHERE uuid = :vm", vm=vm) == state
+    return vm
+
+
+def vm_of(world: World, job: str) -> str:
+    return str(world.engine.scalar("SELECT vm_uuid FROM items WHERE job_uuid = :job", job=job))
+
+
+def states_of(world: World) -> set[str]:
+    rows = world.engine.rows("SELECT state::text FROM vm_instances WHERE origin = 'cloned'")
+    return {row.state for row in rows}
+
+
 def clone(world: World, mode: str = "linked") -> str:
     """Of a source that changed since the last time, so that it has to be copied again."""
     os.utime(world.images / "data.raw")
