@@ -40,6 +40,7 @@ deep: .venv/.developed
 bench: .venv/.developed
 	$(BIN)/python -m tests.bench.control_plane 1000 10000
 	$(BIN)/python -m tests.bench.fairness
+	$(BIN)/python -m tests.bench.queries
 
 # Versions anew, with hashes, and without the address they came from.
 lock: .venv/.developed

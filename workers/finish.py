@@ -11,9 +11,10 @@ from app.domain.errors import (
     SiblingFailed,
 )
 from app.domain.states import ItemState, JobOutcome, outcome_of
-from app.store import jobs, vm_views
+from app.store import jobs
 from app.store.jobs import EndedItem, EndedJob, Result
 from app.store.models import JobKind
+from app.store.queries import read
 from app.zstack import results
 from workers.context import WorkerContext
 
@@ -32,7 +33,8 @@ def finish_job(job_uuid: str, worker: WorkerContext) -> None:
         if ended is None:
             return
         stand = [item.vm_uuid for item in ended.items if item.state in _STANDS]
-        inventories = {vm.uuid: vm for vm in vm_views.load_vms(connection, stand)}
+        records = read.load(connection, results.VM_SHAPE, stand)
+    inventories = {record.values["uuid"]: record for record in records}
     entries: list[results.Entry] = [
         inventories[item.vm_uuid]
         if item.state in _STANDS and item.vm_uuid in inventories

@@ -119,7 +119,7 @@ def create_user(call: Call) -> Done:
 def update_user(call: Call) -> Done:
     """A user changes its own password and description, its account all of it."""
     members = call.members("APIUpdateUserMsg")
-    uuid = members.optional_text("uuid") or call.caller.user_uuid
+    uuid = members.optional_text("uuid") or call.caller.user_uuid or call.caller.account_uuid
     name = members.optional_text("name") or None
     if uuid != call.caller.user_uuid or name is not None:
         call.require_account()

@@ -15,11 +15,11 @@ from app.api.api_jobs import poll_job
 from app.api.clone_jobs import create_clone_job, get_clone_job, list_clone_jobs, list_items
 from app.api.health import healthz, readyz
 from app.api.job_verbs import cancel_item, cancel_job, pause_job, remove_vms, resume_job, retry_job
+from app.api.queries import query_routes
 from app.api.quotas import get_usages, put_quotas
 from app.api.sessions import log_in_by_account, log_in_by_user, log_out, renew, validate
 from app.api.shares import put_resources
 from app.api.submissions import submit_action
-from app.api.vm_instances import get_vm_instance, query_vm_instances
 
 _UUID = "{uuid:[^/{}\x00]+}"  # PostgreSQL has no NUL
 _ITEM = _UUID.replace("uuid", "item")
@@ -42,10 +42,9 @@ ZSTACK = [
     web.delete("/accounts/{uuid}", delete_account),
     web.post("/accesskeys", post_access_key),
     web.delete("/accesskeys/{uuid}", delete_access_key),
-    web.get("/vm-instances", query_vm_instances, allow_head=False),
-    web.get("/vm-instances/{uuid}", get_vm_instance, allow_head=False),
     web.put("/vm-instances/{uuid}/actions", submit_action),
     web.get("/api-jobs/{uuid}", poll_job, allow_head=False),
+    *query_routes(),  # last: /x/{uuid} takes whatever no other path of /x takes
 ]
 OWN = [
     web.get("/api/v1/clone-jobs", list_clone_jobs),

@@ -173,11 +173,11 @@ def is_valid(connection: Connection, session_uuid: str) -> bool:
 class Caller:
     account_uuid: str
     is_admin: bool
-    user_uuid: str  # the account's own where no user of it signed in
+    user_uuid: str | None = None  # the account's own, or None, where no user of it signed in
 
     @property
     def is_user(self) -> bool:
-        return self.user_uuid != self.account_uuid
+        return self.user_uuid not in {None, self.account_uuid}
 
 
 def caller_of(connection: Connection, session_uuid: str, *, timeout_s: int) -> Caller | None:

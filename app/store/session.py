@@ -164,7 +164,11 @@ def open_async_engine(url: str) -> AsyncEngine:
         connect_args={
             "timeout": CONNECT_TIMEOUT_S,
             "server_settings": {name: str(value) for name, value in LIMITS_MS.items()}
-            | {"application_name": "vmclone api"},
+            | {
+                "application_name": "vmclone api",
+                # A page's limit and what is searched for decide its plan.
+                "plan_cache_mode": "force_custom_plan",
+            },
         },
     )
 

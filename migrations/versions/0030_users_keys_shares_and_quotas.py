@@ -1,7 +1,7 @@
 """Users, access keys, shared resources and quotas
 
 Revision ID: 0030
-Revises: 0010
+Revises: 0020
 """
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0030"
-down_revision = "0010"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 

@@ -211,6 +211,7 @@ class UsedIp(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("l3_network_uuid", "ip", name="used_ips_unique"),
         Index("used_ips_in_long", "l3_network_uuid", "ip_in_long"),
+        Index("used_ips_ip", "ip"),
     )
 
     uuid: str = uuid_key()

@@ -71,6 +71,7 @@ class VmInstance(SQLModel, table=True):
         Index("vm_instances_host", "host_uuid"),
         Index("vm_instances_name", "name"),
         Index("vm_instances_account", "account_uuid", "created_at"),
+        Index("vm_instances_created", "created_at", "uuid"),
         Index(
             "vm_instances_destroyed",
             "destroyed_at",
@@ -117,6 +118,7 @@ class Volume(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("install_path", name="volumes_install_path"),
         Index("volumes_vm", "vm_instance_uuid", "device_id"),
+        Index("volumes_created", "created_at", "uuid"),
         Index("volumes_base", "base_uuid", postgresql_where=text("base_uuid IS NOT NULL")),
         {"postgresql_with": {"fillfactor": "80"}},
     )
@@ -155,6 +157,7 @@ class VmNic(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("mac", name="vm_nics_mac"),
         Index("vm_nics_vm", "vm_instance_uuid", "device_id"),
+        Index("vm_nics_created", "created_at", "uuid"),
     )
 
     uuid: str = uuid_key()
@@ -188,7 +191,11 @@ class VmCdRom(SQLModel, table=True):
 
 class Tag(SQLModel, table=True):
     __tablename__ = "tags"
-    __table_args__ = (UniqueConstraint("resource_uuid", "kind", "tag", name="tags_unique"),)
+    __table_args__ = (
+        UniqueConstraint("resource_uuid", "kind", "tag", name="tags_unique"),
+        # By hash: tags are longer than a B-tree's entries may be.
+        Index("tags_tag", "tag", postgresql_using="hash"),
+    )
 
     uuid: str = uuid_key()
     resource_uuid: str = loose_uuid(nullable=False)

@@ -204,7 +204,10 @@ async def test_queries_select_sort_and_count(
     assert next(iter(whole["schema"])) == "inventories[0]"
     assert await ask(f"/{made.source}?fields=name") == (
         200,
-        {"inventories": [{"name": "golden"}], "schema": {}},
+        {
+            "inventories": [{"name": "golden"}],
+            "schema": {"inventories[0]": "org.zstack.header.vm.VmInstanceInventory"},
+        },
     )
     assert await ask(f"/{'0' * 32}") == (200, {"inventories": [], "schema": {}})
     for query, number in (

@@ -51,7 +51,12 @@ async def test_every_base_that_clients_use_is_served(
             400,
             f"No delete API found for the path[/v1/vm-instances/{VM}]",
         ),
-        ("GET", "/v1/accounts/login", 400, "No query API found for the path[/v1/accounts/login]"),
+        (
+            "GET",
+            "/v1/accounts/users/login",
+            400,
+            "No query API found for the path[/v1/accounts/users/login]",
+        ),
         ("PUT", "/v1/vm-instances", 400, "No action API found for the path[/v1/vm-instances]"),
         ("PATCH", "/v1/vm-instances", 405, "this path allows GET"),
         ("PUT", "/v1/api-jobs/x", 405, "only GET method is allowed for querying job status"),

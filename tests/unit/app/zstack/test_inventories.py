@@ -2,10 +2,16 @@
 
 from typing import Any
 
-from app.store.models import VmCdRom, VmInstance, VmNic, Volume
+from app.domain.query import Record
 from app.zstack.dates import format_date
-from app.zstack.inventories import CDROM_FIELDS, NIC_FIELDS, VM_FIELDS, VOLUME_FIELDS, vm_inventory
-from tests.unit.app.zstack.rows import MOMENT, Vm, row, vm
+from app.zstack.inventories import inventory, paths, shape_of
+from app.zstack.resources.machines import VM_INSTANCE
+from app.zstack.resources.places import HOST
+from tests.unit.app.zstack.rows import MOMENT, record, vm
+
+
+def vm_inventory(record: Record) -> dict[str, Any]:
+    return inventory(VM_INSTANCE, record)
 
 
 def members(value: Any) -> list[Any]:
@@ -18,9 +24,9 @@ def members(value: Any) -> list[Any]:
 
 
 def test_what_is_null_is_left_out_at_every_depth() -> None:
-    inventory = vm_inventory(vm())
-    assert None not in members(inventory)
-    assert inventory == {
+    shown = vm_inventory(vm())
+    assert None not in members(shown)
+    assert shown == {
         "uuid": "vm-a",
         "name": "a",
         "memorySize": 1 << 30,
@@ -51,8 +57,8 @@ def test_what_is_null_is_left_out_at_every_depth() -> None:
 
 
 def test_empty_lists_stay() -> None:
-    inventory = vm_inventory(Vm(row(VM_FIELDS, uuid="u")))
-    assert inventory == {"uuid": "u", "vmNics": [], "allVolumes": [], "vmCdRoms": []}
+    shown = vm_inventory(record(VM_INSTANCE, uuid="u"))
+    assert shown == {"uuid": "u", "vmNics": [], "allVolumes": [], "vmCdRoms": []}
 
 
 def test_a_nic_without_address_has_no_address_members() -> None:
@@ -71,12 +77,15 @@ def test_an_address_of_version_6_has_sixteen_signed_bytes() -> None:
     assert nic["usedIps"][0]["ipInBinary"] == [-2, -128, *[0] * 13, -1]
 
 
-def test_every_member_has_its_column() -> None:
-    for fields, model in (
-        (VM_FIELDS, VmInstance),
-        (VOLUME_FIELDS, Volume),
-        (CDROM_FIELDS, VmCdRom),
-    ):
-        assert set(fields.values()) <= set(model.model_fields)
-    # A NIC's hypervisor type is its VM's.
-    assert set(NIC_FIELDS.values()) - {"hypervisor_type"} <= set(VmNic.model_fields)
+def test_only_the_asked_fields_are_shown_and_read() -> None:
+    fields = ("name", "vmNics", "description")
+    assert inventory(VM_INSTANCE, vm(), fields).keys() == {"name", "vmNics"}
+    assert shape_of(VM_INSTANCE, fields).lists.keys() == {"vmNics"}
+    assert shape_of(VM_INSTANCE).lists.keys() == {"vmNics", "allVolumes", "vmCdRoms"}
+
+
+def test_a_kvm_host_has_its_own_class() -> None:
+    kvm = record(HOST, hypervisor_type="KVM")
+    other = record(HOST, hypervisor_type="Simulator")
+    assert dict(paths("h", HOST, kvm)) == {"h": "org.zstack.kvm.KVMHostInventory"}
+    assert dict(paths("h", HOST, other)) == {"h": "org.zstack.header.host.HostInventory"}

@@ -10,8 +10,6 @@ from app.zstack.results import (
     clone_result,
     clone_schema,
     error_result,
-    query_body,
-    query_schema,
     with_schema,
 )
 from tests.unit.app.zstack.rows import vm
@@ -86,16 +84,6 @@ def test_parents_come_before_their_children() -> None:
     assert paths[0] == "result"
     for number, path in enumerate(paths):
         assert not parent(path) or parent(path) in paths[:number], path
-
-
-def test_a_query_carries_its_schema_and_a_total_only_when_asked() -> None:
-    vms = [vm("a"), vm("b")]
-    inventories = [{"uuid": "u"}]
-    body = orjson.loads(query_body(inventories, None, query_schema(vms)))
-    assert list(body) == ["inventories", "schema"]
-    assert next(iter(body["schema"])) == "inventories[0]"
-    assert "inventories[1].vmNics[0].usedIps[0]" in body["schema"]
-    assert orjson.loads(query_body(inventories, 7, {}))["total"] == 7
 
 
 def test_a_failed_job_has_an_error_and_nothing_else() -> None:

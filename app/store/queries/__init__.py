@@ -1,0 +1,1 @@
+"""Queries: what can be asked for (`sources`), and how a query becomes SQL (`select`, `read`)."""
