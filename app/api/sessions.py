@@ -23,10 +23,10 @@ async def log_in_by_account(request: web.Request) -> web.Response:
     _, parameters = action_of(body, ["logInByAccount"], path=api_path(request))
     name, sent = _text(parameters, "accountName"), _text(parameters, "password")
     state = state_of(request)
-    address = request.remote or ""
-    state.logins.begin(name, address)
-    who, stored = await state.read(lambda c: accounts.password_of(c, name))
-    return await _sign_in(request, who, sent, stored, limited_as=name)
+    async with state.logins.attempt(name, request.remote or ""):
+        who, stored = await state.read(lambda c: accounts.password_of(c, name))
+        identity = await state.hash(accounts.check_password, who, sent, stored)
+    return await _signed_in(request, identity)
 
 
 async def log_in_by_user(request: web.Request) -> web.Response:
@@ -38,25 +38,21 @@ async def log_in_by_user(request: web.Request) -> web.Response:
     field = "accountName" if uuid is None else "accountUuid"
     account = _text(parameters, field)
     state = state_of(request)
-    limited_as = f"{account}/{user}"
-    state.logins.begin(limited_as, request.remote or "")
-    who, stored = await state.read(
-        lambda c: accounts.user_password_of(
-            c,
-            user,
-            account_name=account if uuid is None else None,
-            account_uuid=None if uuid is None else account,
+    async with state.logins.attempt(f"{account}/{user}", request.remote or ""):
+        who, stored = await state.read(
+            lambda c: accounts.user_password_of(
+                c,
+                user,
+                account_name=account if uuid is None else None,
+                account_uuid=None if uuid is None else account,
+            )
         )
-    )
-    return await _sign_in(request, who, sent, stored, limited_as=limited_as)
+        identity = await state.hash(accounts.check_password, who, sent, stored)
+    return await _signed_in(request, identity)
 
 
-async def _sign_in(
-    request: web.Request, who: Identity | None, sent: str, stored: str, *, limited_as: str
-) -> web.Response:
+async def _signed_in(request: web.Request, identity: Identity) -> web.Response:
     state = state_of(request)
-    identity = await state.hash(accounts.check_password, who, sent, stored)
-    state.logins.succeeded(limited_as, request.remote or "")
     session = await state.write(
         lambda c: accounts.open_session(c, identity, timeout_s=state.settings.session_timeout_s)
     )

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from app.api.main import DEFAULT_PASSWORD
+from app.store import due
 from app.store.accounts import MAX_SESSIONS, sha512
 from app.store.session import Database
 from tests.factories import ADMIN, Inventory, make_account
@@ -281,6 +282,7 @@ async def test_a_right_password_is_no_attempt(api: Api, signed_in: Headers) -> N
     await account(api, signed_in, "tenant")
     for _ in range(15):
         await sign_in(api, "tenant")
+    await asyncio.gather(*(sign_in(api, "tenant") for _ in range(30)))
 
 
 async def test_an_access_key_is_made_signs_and_is_deleted(api: Api, signed_in: Headers) -> None:
@@ -294,6 +296,24 @@ async def test_an_access_key_is_made_signs_and_is_deleted(api: Api, signed_in: H
     assert await code(api, "POST", "/accesskeys", signed_in, chosen) == "SYS.1014"
     nobody = {"params": {"accountUuid": "0" * 32}}
     assert await code(api, "POST", "/accesskeys", signed_in, nobody) == "SYS.1003"
+
+
+async def test_a_key_s_secret_is_gone_after_an_hour(
+    api: Api, signed_in: Headers, database: Database
+) -> None:
+    key = await done(api, "POST", "/accesskeys", signed_in, {"params": {}})
+
+    def swept(age: str) -> bool:
+        with database.engine.begin() as connection:
+            connection.exec_driver_sql(
+                "UPDATE jobs SET finished_at = clock_timestamp() - CAST(%s AS interval)", (age,)
+            )
+            due.expired_jobs(connection, retention_s=30 * 86400, refused_s=3600)
+            bodies = connection.exec_driver_sql("SELECT body FROM job_results").scalars().all()
+        return not any(key["AccessKeySecret"].encode() in bytes(body) for body in bodies)
+
+    assert not swept("59 minutes")
+    assert swept("61 minutes")
 
 
 async def test_what_is_shared_is_seen_until_it_is_revoked(
