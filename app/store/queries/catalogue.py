@@ -16,11 +16,11 @@ SOURCES = {
     "images": Source(
         "(SELECT i.*, 'Ready' AS status, 'zstack' AS type, 'RootVolumeTemplate' AS media_type, "
         "FALSE AS system FROM images i)",
-        shared,
+        shared("ImageVO"),
     ),
     "instance_offerings": Source(
         "(SELECT o.*, 'UserVm' AS type, 0 AS sort_key FROM instance_offerings o)",
-        shared,
+        shared("InstanceOfferingVO"),
     ),
     "system_tags": Source(
         "(SELECT t.*, FALSE AS inherent FROM tags t WHERE t.kind = 'System')", _of_what_is_owned

@@ -22,8 +22,27 @@ SELECT l.*, COALESCE(l.job_uuid, l.uuid) AS api_id,
         AS execute_time
 FROM long_jobs l LEFT JOIN jobs j ON j.uuid = l.job_uuid
 LEFT JOIN job_results r ON r.job_uuid = j.uuid)"""
+
+
+def _shared_with_or_by(row: str) -> str:
+    return (
+        f"{row}.to_public OR {row}.owner_account_uuid = :account "
+        f"OR {row}.receiver_account_uuid = :account"
+    )
+
+
 SOURCES = {
     "long_jobs": Source(_LONG_JOBS, owned),
+    "users": Source("users", owned),
+    "access_keys": Source("(SELECT k.*, 'Enabled' AS state FROM access_keys k)", owned),
+    "quotas": Source(
+        "(SELECT md5(a.uuid || q.name) AS uuid, q.name, a.uuid AS account_uuid, "
+        "'AccountVO' AS identity_type, q.value, q.created_at, q.last_op_at "
+        "FROM accounts a CROSS JOIN LATERAL (SELECT DISTINCT ON (name) * FROM quotas "
+        " WHERE account_uuid IN (a.uuid, '') ORDER BY name, account_uuid DESC) q)",
+        owned,
+    ),
+    "shared_resources": Source("shared_resources", _shared_with_or_by),
     "accounts": Source("accounts", _itself),
     # A session's uuid is all that it takes to use it, so nobody sees another account's.
     "sessions": Source(

@@ -1,7 +1,11 @@
 """VM instances and what belongs to them."""
 
-from app.store import shares
-from app.store.queries.source import Source, of_owned_vm, owned
+from app.store.queries.source import (
+    Source,
+    of_visible_vm,
+    owned_or_of_shared_vm,
+    owned_or_shared,
+)
 
 # A NIC shows its first address. Written so that a plan can begin at the address.
 _NICS = (
@@ -19,14 +23,10 @@ _USED_IPS = (
 _DEVICES = "device_id, uuid"
 
 
-def owned_or_shared(row: str) -> str:
-    return f"({owned(row)} OR {shares.visible('VmInstanceVO', f'{row}.uuid', ':account')})"
-
-
 SOURCES = {
     "vm_instances": Source("vm_instances", owned_or_shared),
-    "vm_nics": Source(_NICS, of_owned_vm, order=_DEVICES),
-    "used_ips": Source(_USED_IPS, of_owned_vm, order="ip_version, created_at, uuid"),
-    "volumes": Source("volumes", owned, order=f"type <> 'Root', {_DEVICES}"),
-    "vm_cdroms": Source("vm_cdroms", of_owned_vm, order=_DEVICES),
+    "vm_nics": Source(_NICS, of_visible_vm, order=_DEVICES),
+    "used_ips": Source(_USED_IPS, of_visible_vm, order="ip_version, created_at, uuid"),
+    "volumes": Source("volumes", owned_or_of_shared_vm, order=f"type <> 'Root', {_DEVICES}"),
+    "vm_cdroms": Source("vm_cdroms", of_visible_vm, order=_DEVICES),
 }

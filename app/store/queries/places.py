@@ -40,11 +40,11 @@ SOURCES = {
     "hosts": Source(_HOSTS, infrastructure),
     "primary_storages": Source(_STORAGES, infrastructure),
     "cluster_primary_storages": Source("cluster_primary_storages", infrastructure),
-    "l3_networks": Source(_NETWORKS, shared),
+    "l3_networks": Source(_NETWORKS, shared("L3NetworkVO")),
     "ip_ranges": Source(
         "(SELECT r.*, 'Normal' AS type, masklen(r.network_cidr::inet) AS prefix_len "
         "FROM ip_ranges r)",
-        shared,
+        shared("L3NetworkVO", "l3_network_uuid"),
         order="ip_version, start_ip_in_long, uuid",
     ),
 }

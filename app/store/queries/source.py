@@ -7,6 +7,9 @@ holds for accounts that are no admin's, and for the related rows that a conditio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.store import shares
+
+VM = "VmInstanceVO"
 Rule = Callable[[str], str]
 
 
@@ -23,17 +26,26 @@ def infrastructure(row: str) -> str:  # noqa: ARG001
     return "TRUE"
 
 
-def shared(row: str) -> str:  # noqa: ARG001
-    """Networks, images and offerings are the admin's, and shared with all accounts."""
-    return "TRUE"
+def shared(kind: str, column: str = "uuid") -> Rule:
+    """Networks, images and offerings are the admin's, and shown to whom they are shared with."""
+    return lambda row: shares.visible(kind, f"{row}.{column}", ":account")
 
 
 def owned(row: str) -> str:
     return f"{row}.account_uuid = :account"
 
 
-def of_owned_vm(row: str) -> str:
+def owned_or_shared(row: str) -> str:
+    """A VM."""
+    return f"{owned(row)} OR {shared(VM)(row)}"
+
+
+def of_visible_vm(row: str) -> str:
     return (
         f"EXISTS (SELECT 1 FROM vm_instances owner WHERE owner.uuid = {row}.vm_instance_uuid "
-        "AND owner.account_uuid = :account)"
+        f"AND ({owned_or_shared('owner')}))"
     )
+
+
+def owned_or_of_shared_vm(row: str) -> str:
+    return f"{owned(row)} OR {shared(VM, 'vm_instance_uuid')(row)}"

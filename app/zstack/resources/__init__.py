@@ -4,7 +4,15 @@ A new one takes its entry here and its rows in app.store.queries.
 """
 
 from app.zstack.resources.catalogue import IMAGE, INSTANCE_OFFERING, SYSTEM_TAG, USER_TAG
-from app.zstack.resources.identity import ACCOUNT, LONG_JOB, SESSION
+from app.zstack.resources.identity import (
+    ACCESS_KEY,
+    ACCOUNT,
+    LONG_JOB,
+    QUOTA,
+    SESSION,
+    SHARED_RESOURCE,
+    USER,
+)
 from app.zstack.resources.machines import USED_IP, VM_CD_ROM, VM_INSTANCE, VM_NIC, VOLUME
 from app.zstack.resources.places import (
     CLUSTER,
@@ -33,8 +41,12 @@ _ALL = (
     SYSTEM_TAG,
     USER_TAG,
     ACCOUNT,
+    USER,
     SESSION,
     LONG_JOB,
+    ACCESS_KEY,
+    QUOTA,
+    SHARED_RESOURCE,
 )
 BY_NAME = {resource.name: resource for resource in _ALL}
 # By ZStack's name of the API: QueryVmInstance, …

@@ -12,9 +12,9 @@ _KINDS = {
         "actualSize executeTime availableCapacity availableCpuCapacity availableMemoryCapacity "
         "availablePhysicalCapacity cpuNum cpuSpeed deviceId internalId ipInLong ipVersion "
         "memorySize prefixLen size sortKey totalCapacity totalCpuCapacity totalMemoryCapacity "
-        "totalPhysicalCapacity"
+        "totalPhysicalCapacity value"
     ),
-    Kind.BOOLEAN: "enableIPAM inherent isDefault isShareable isolated system",
+    Kind.BOOLEAN: "enableIPAM inherent isDefault isShareable isolated system toPublic",
     Kind.MOMENT: "createDate expiredDate heartBeat joinDate lastOpDate",
     Kind.LIST: "attachedClusterUuids dns hostRoute networkServices",
 }

@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import Connection, insert, text
 
 from app.domain.query import Record
+from app.store import account_edits, quotas, shares
 from app.store.accounts import Caller
-from app.store.models import Image, InstanceOffering, Tag, TagKind
+from app.store.models import AccessKey, Image, InstanceOffering, Tag, TagKind
 from app.store.queries import read
 from app.store.session import Database
 from app.zstack.conditions import parse_query
@@ -20,7 +21,8 @@ Ask = Callable[..., list[Any]]
 
 
 def fill(connection: Connection) -> Inventory:
-    """Beside the source: an image, an offering, and tags."""
+    """Beside the source: an image, an offering, tags, what admin has, and what it shares with
+    all."""
     made = make_inventory(connection)
     connection.execute(
         insert(Image), {"uuid": "1" * 32, "name": "debian", "size": 2 * GIB, "platform": "Linux"}
@@ -51,6 +53,21 @@ def fill(connection: Connection) -> Inventory:
             )
         ],
     )
+    account_edits.create_user(connection, ADMIN, name="ann", password_hash="-")
+    connection.execute(
+        insert(AccessKey),
+        {
+            "uuid": new_uuid(),
+            "access_key_id": "key",
+            "account_uuid": ADMIN,
+            "user_uuid": ADMIN,
+            "salt": "-",
+            "key_file": "-",
+        },
+    )
+    quotas.put(connection, ADMIN, "vm.num", 7)
+    public = shares.find(connection, [made.l3_network, "1" * 32, "2" * 32])
+    shares.share(connection, public, accounts=[], to_public=True)
     return made
 
 

@@ -4,6 +4,7 @@ by whom it should."""
 from sqlalchemy import text
 
 from app.domain.query import Kind, Record
+from app.store import shares
 from app.store.queries.sources import SOURCES
 from app.store.session import Database
 from app.zstack.resources import BY_NAME, QUERIES
@@ -20,7 +21,7 @@ _KINDS = {
 NAMES = [resource.name for resource in QUERIES.values()]
 # What another account than the owner sees.
 INFRASTRUCTURE = {"Zone", "Cluster", "Host", "PrimaryStorage"}
-SHARED = {"L3Network", "IpRange", "Image", "InstanceOffering"}
+SHARED = {"L3Network", "IpRange", "Image", "InstanceOffering", "SharedResource"}
 
 
 def test_members_are_compared_as_their_columns_are_stored(database: Database) -> None:
@@ -86,11 +87,28 @@ def test_a_tenant_sees_itself_and_what_is_shared(ask: Ask, tenant: str, database
 def test_a_tenant_sees_what_is_its_own(ask: Ask, tenant: str, database: Database) -> None:
     mine = open_session(database, tenant)
     with database.engine.begin() as connection:
-        for table in ("vm_instances", "volumes"):
+        for table in ("vm_instances", "volumes", "users", "access_keys", "quotas"):
             connection.execute(text(f"UPDATE {table} SET account_uuid = :me"), {"me": tenant})
     for name in set(NAMES) - {"Account", "Session"}:
         assert uuids(ask(name, account=tenant)) == uuids(ask(name)) != set(), name
     assert uuids(ask("Session", account=tenant)) == {mine}
+
+
+def test_a_tenant_sees_a_shared_vm_with_what_is_its(
+    ask: Ask, tenant: str, made: Inventory, database: Database
+) -> None:
+    of_vms = ("VmInstance", "VmNic", "VmCdRom", "Volume")
+    with database.engine.begin() as connection:
+        source = shares.find(connection, [made.source])
+        shares.share(connection, source, accounts=[tenant], to_public=False)
+    for name in of_vms:
+        assert uuids(ask(name, account=tenant)) == uuids(ask(name)) != set(), name
+    with database.engine.begin() as connection:
+        everything = [made.source, made.l3_network, "1" * 32, "2" * 32]
+        found = shares.find(connection, everything)
+        shares.revoke(connection, found, accounts=[], to_public=False, everything=True)
+    for name in (*of_vms, *SHARED):
+        assert not ask(name, account=tenant), name
 
 
 def test_an_admin_sees_no_session_of_others(ask: Ask, tenant: str, database: Database) -> None:
