@@ -21,6 +21,7 @@ from app.domain.errors import (
     StorageUnreachable,
 )
 from app.domain.guest import GuestIdentity, hostname_of
+from app.domain.machine_wish import BootMode, uefi_need
 from app.domain.placement import Candidate, Demand, choose, reachable
 from app.domain.plan import (
     CdRomPlan,
@@ -209,10 +210,15 @@ class JobPlanner:
             host_uuid=self.spec.host_uuid,
             last_host_uuid=self.source.last_host_uuid,
             account_uuid=self.account_uuid,
-            needs=self._needs,
+            needs=self._needs | self._own_needs(),
             copies=CloneMethod.FULL in self._methods,
             holds=self.spec.strategy is CloneStrategy.INSTANT_START,
         )
+
+    def _own_needs(self) -> frozenset[str]:
+        """What the clones' host has to run although the source does not need it."""
+        uefi = self.spec.machine.boot_mode is BootMode.UEFI
+        return frozenset([uefi_need(self.source.architecture)] if uefi else [])
 
     def _target(self, base: SourceBase) -> StorageView:
         return self._world.storages[

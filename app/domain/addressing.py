@@ -22,6 +22,14 @@ class AddressRange:
         return self.start <= address <= self.end
 
     @property
+    def first_ip(self) -> str:
+        return text_of(self.version, self.start)
+
+    @property
+    def last_ip(self) -> str:
+        return text_of(self.version, self.end)
+
+    @property
     def size(self) -> int:
         return self.end - self.start + 1
 

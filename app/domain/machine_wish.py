@@ -9,6 +9,11 @@ class BootMode(StrEnum):
     UEFI = "UEFI"
 
 
+def uefi_need(architecture: str) -> str:
+    """What a host has to run for it."""
+    return f"UEFI firmware for {architecture}"
+
+
 class BootDevice(StrEnum):
     """ZStack's names."""
 

@@ -9,6 +9,7 @@ from app.store.inventory.rows import table_of
 from app.store.inventory.values import Kind
 from app.store.models import (
     Cluster,
+    DiskOffering,
     Host,
     L3Network,
     Origin,
@@ -27,6 +28,7 @@ _MODELS: dict[Kind, type[SQLModel]] = {
     Kind.HOST: Host,
     Kind.STORAGE: PrimaryStorage,
     Kind.NETWORK: L3Network,
+    Kind.DISK_OFFERING: DiskOffering,
     Kind.VM: VmInstance,
 }
 
@@ -66,6 +68,7 @@ _USES: dict[Kind, tuple[tuple[str, str], ...]] = {
             "ON v.uuid = n.vm_instance_uuid WHERE n.l3_network_uuid = :uuid",
         ),
     ),
+    Kind.DISK_OFFERING: (("volumes", "SELECT name FROM volumes WHERE disk_offering_uuid = :uuid"),),
     Kind.VM: (
         (
             "unfinished jobs",

@@ -9,6 +9,7 @@ from workers.ops.inventory.document import Fields, Problems
 from workers.ops.inventory.machines import read_vm
 from workers.ops.inventory.sections import (
     read_cluster,
+    read_disk_offering,
     read_host,
     read_network,
     read_storage,
@@ -26,6 +27,7 @@ def read(root: Node, shelves: Shelves, problems: Problems) -> Inventory:
     _read_section(document, "hosts", shelves.hosts, read_host, shelves)
     _read_section(document, "primaryStorage", shelves.storages, read_storage, shelves)
     _read_section(document, "l3Networks", shelves.networks, read_network, shelves)
+    _read_section(document, "diskOfferings", shelves.disk_offerings, read_disk_offering, shelves)
     _read_section(document, "vmInstances", shelves.vms, read_vm, shelves)
     document.finish()
     return Inventory(
@@ -34,6 +36,7 @@ def read(root: Node, shelves: Shelves, problems: Problems) -> Inventory:
         hosts=shelves.hosts.declared,
         storages=shelves.storages.declared,
         networks=shelves.networks.declared,
+        disk_offerings=shelves.disk_offerings.declared,
         vms=shelves.vms.declared,
     )
 

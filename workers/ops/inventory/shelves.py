@@ -9,7 +9,16 @@ from yaml import Node
 
 from app.domain.plan import BackingFile, VolumeFormat
 from app.store.inventory.known import Known
-from app.store.inventory.values import Cluster, DeclaredVm, Host, Kind, Network, Storage, Zone
+from app.store.inventory.values import (
+    Cluster,
+    DeclaredVm,
+    DiskOffering,
+    Host,
+    Kind,
+    Network,
+    Storage,
+    Zone,
+)
 from workers.ops.inventory import scalars
 from workers.ops.inventory.document import Fields
 
@@ -123,6 +132,7 @@ class Shelves:
     hosts: Shelf[Host]
     storages: Shelf[Storage]
     networks: Shelf[Network]
+    disk_offerings: Shelf[DiskOffering]
     vms: Shelf[DeclaredVm]
     size_of: SizeOf
     claims: Claims = field(default_factory=Claims)
@@ -130,7 +140,10 @@ class Shelves:
 
     def node_of(self, kind: Kind, name: str) -> Node | None:
         """Where the document declares it, if it does."""
-        shelves = (self.zones, self.clusters, self.hosts, self.storages, self.networks, self.vms)
+        shelves = (
+            *(self.zones, self.clusters, self.hosts, self.storages),
+            *(self.networks, self.disk_offerings, self.vms),
+        )
         return next(shelf.nodes.get(name) for shelf in shelves if shelf.kind is kind)
 
 
@@ -146,6 +159,7 @@ def open_shelves(known: Known, size_of: SizeOf) -> Shelves:
         hosts=shelf(Kind.HOST, there.hosts),
         storages=shelf(Kind.STORAGE, there.storages),
         networks=shelf(Kind.NETWORK, there.networks),
+        disk_offerings=shelf(Kind.DISK_OFFERING, there.disk_offerings),
         vms=Shelf(Kind.VM, there.vms, known.vm_uuids),
         size_of=size_of,
     )
