@@ -122,6 +122,7 @@ USED_FOR = "VmNic"
 
 def vm_inventory(vm: VmLike) -> dict[str, Any]:
     return _members(vm.row, VM_FIELDS) | {
+        "reservedMemorySize": 0,  # a primitive long of ZStack's; vmclone reserves none
         "vmNics": [nic_inventory(nic) for nic in vm.nics],
         "allVolumes": [_members(volume, VOLUME_FIELDS) for volume in vm.volumes],
         "vmCdRoms": [_members(cdrom, CDROM_FIELDS) for cdrom in vm.cdroms],

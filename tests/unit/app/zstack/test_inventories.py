@@ -21,6 +21,7 @@ def test_what_is_null_is_left_out_at_every_depth() -> None:
     inventory = vm_inventory(vm())
     assert None not in members(inventory)
     assert inventory == {
+        "reservedMemorySize": 0,
         "uuid": "vm-a",
         "name": "a",
         "memorySize": 1 << 30,
@@ -52,7 +53,8 @@ def test_what_is_null_is_left_out_at_every_depth() -> None:
 
 def test_empty_lists_stay() -> None:
     inventory = vm_inventory(Vm(row(VM_FIELDS, uuid="u")))
-    assert inventory == {"uuid": "u", "vmNics": [], "allVolumes": [], "vmCdRoms": []}
+    lists = {"vmNics": [], "allVolumes": [], "vmCdRoms": []}
+    assert inventory == {"uuid": "u", "reservedMemorySize": 0} | lists
 
 
 def test_a_nic_without_address_has_no_address_members() -> None:
