@@ -53,7 +53,7 @@ def test_what_is_null_is_left_out_at_every_depth() -> None:
 
 def test_empty_lists_stay() -> None:
     inventory = vm_inventory(Vm(row(VM_FIELDS, uuid="u")))
-    lists = {"vmNics": [], "allVolumes": [], "vmCdRoms": []}
+    lists: dict[str, list[object]] = {"vmNics": [], "allVolumes": [], "vmCdRoms": []}
     assert inventory == {"uuid": "u", "reservedMemorySize": 0} | lists
 
 
