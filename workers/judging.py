@@ -25,6 +25,13 @@ def check_addresses(connection: Connection, request: CloneRequest) -> None:
                 f"IP[{ip}] is not available: it is in no range of l3Network[uuid:{l3_uuid}], for "
                 "which the request names it"
             )
+    for l3_uuid, ip, netmask in _with_netmasks(request):
+        if netmask is None and not lookups.ranges(connection, l3_uuid):
+            raise InvalidArgument(
+                f"IP[{ip}] is named for l3Network[uuid:{l3_uuid}], which has no ranges to say its "
+                "netmask; name that too (netmask or prefix6, or system tags ipv4Netmask or "
+                "ipv6Prefix)"
+            )
     for l3_uuid, what, value in _said(request):
         ranges = lookups.ranges(connection, l3_uuid)
         if ranges and value not in {each.netmask for each in ranges} | {
@@ -45,6 +52,22 @@ def _named(request: CloneRequest) -> Iterator[tuple[str, str]]:
     yield from request.static_ips
     for nic in request.nics:
         yield from ((nic.l3_network_uuid, ip) for ip in (nic.ip, nic.ip6) if ip)
+
+
+def _with_netmasks(request: CloneRequest) -> Iterator[tuple[str, str, str | int | None]]:
+    """(network, address, what the request says of its subnet)."""
+    of_tags = {subnet.l3_network_uuid: subnet for subnet in request.subnets}
+
+    def said(l3_uuid: str, ip: str) -> str | int | None:
+        subnet = of_tags.get(l3_uuid, Subnet(l3_uuid))
+        return subnet.netmask if addressing.split_ip(ip)[0] == 4 else subnet.prefix6
+
+    for l3_uuid, ip in request.static_ips:
+        yield l3_uuid, ip, said(l3_uuid, ip)
+    for nic in request.nics:
+        for named, own in ((nic.ip, nic.netmask), (nic.ip6, nic.prefix6)):
+            if named:
+                yield nic.l3_network_uuid, named, own or said(nic.l3_network_uuid, named)
 
 
 def _said(request: CloneRequest) -> Iterator[tuple[str, str, str]]:

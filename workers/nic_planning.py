@@ -158,6 +158,8 @@ def _whole(address: Address, mac: str, internal_id: int) -> Address:
 def _nth(wish: NicWish, ordinal: int) -> NicWish:
     """What it asks for the job's name of that number. Raises AddressUnavailable and
     NoMacAvailable where the first one's successors run out."""
+    if not (wish.mac or wish.ip or wish.ip6):
+        return wish
     return replace(
         wish,
         mac=_following(wish.mac, ordinal),

@@ -42,6 +42,8 @@ from app.store.sources import SourceBase, SourceVm
 from app.store.world import StorageView, World
 from workers.nic_planning import Address, NicPlanner
 
+SECTOR = 512
+
 
 @dataclass(frozen=True, slots=True)
 class WaitingItem:
@@ -252,7 +254,7 @@ class JobPlanner:
             yield self._volume(base, target, method, next(left))
         device_id = max((base.device_id for base in self.bases), default=0)
         for number, target in enumerate(self._disk_targets):
-            size = self.spec.disks[number].size
+            size = _in_sectors(self.spec.disks[number].size)
             assert size is not None  # looked up when the job was judged
             yield self._new_disk(target, next(left), size, device_id + 1 + number)
 
@@ -283,7 +285,7 @@ class JobPlanner:
             storage=target.ref,
             path=place(target.ref, self.account_uuid, uuid, file_format),
             format=file_format,
-            size=wish.size or base.file.virtual_size,
+            size=_in_sectors(wish.size) or base.file.virtual_size,
             method=method,
             base=base.file,
             fallback=wish.method is CloneMethod.AUTO,
@@ -375,3 +377,8 @@ class JobPlanner:
             wanted += [(volume.uuid, "VolumeVO", "System", tag) for tag in tags]
         for resource_uuid, resource_type, kind, tag in dict.fromkeys(wanted):
             yield TagPlan(uuid4().hex, resource_uuid, resource_type, kind, tag)
+
+
+def _in_sectors(size: int | None) -> int | None:
+    """A guest's disk has whole ones only."""
+    return None if size is None else -(-size // SECTOR) * SECTOR

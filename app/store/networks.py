@@ -221,6 +221,8 @@ class _Search:
         return {of_ip[ip] for ip in self._used("ip", list(of_ip))}
 
     def _used(self, column: str, values: list[Any]) -> Sequence[Any]:
+        if not values:
+            return []
         return (
             self.connection.execute(
                 text(

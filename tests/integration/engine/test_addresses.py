@@ -184,6 +184,16 @@ def test_on_a_network_without_ranges_the_request_says_the_subnet(faked: Faked) -
     assert causes(faked, again) == ["L3.1000"]
 
 
+@pytest.mark.parametrize("ip", ["10.5.0.9", "fd05::9"])
+def test_an_address_without_a_subnet_is_no_address(faked: Faked, ip: str) -> None:
+    l3 = add_network(faked)
+    by_element = {"l3NetworkUuid": l3, "ip" if "." in ip else "ip6": ip}
+    by_tag = f"staticIp::{l3}::{ip.replace('::', '--')}"
+    for parameters in ({"vmNicParams": [by_element]}, {"systemTags": [by_tag]}):
+        code, details = refusal(faked, **parameters)
+        assert (code, "no ranges to say its netmask" in details) == ("SYS.1007", True)
+
+
 def test_a_range_says_netmask_and_gateway_itself(faked: Faked) -> None:
     l3 = faked.inventory.l3_network
     nic = {"l3NetworkUuid": l3, "ip": "10.0.5.5", "netmask": "255.255.0.0", "gateway": "10.0.0.1"}

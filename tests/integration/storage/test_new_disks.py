@@ -54,7 +54,7 @@ def test_a_root_grows_and_disks_are_added(world: World, qemu_img: Run, mode: str
         )
     disks = [
         {"boot": True, "size": 9 * MIB, "systemTags": ["of::root"]},
-        {"size": 5 * MIB, "name": "logs"},
+        {"size": 5 * MIB - 1, "name": "logs"},
         {"diskOfferingUuid": offering, "systemTags": ["of::small"]},
     ]
     job = world.clone("a", "b", diskAOs=disks, systemTags=[f"cloneMode::{mode}"])
