@@ -125,7 +125,12 @@ def same_content(one: Image, other: Image) -> bool:
 
 def read_volume(plan: VolumePlan) -> bytes:
     """The whole content of a clone, its base below it where it is linked."""
-    base = BackingFile(plan.base.path, plan.base.format)
+    base = BackingFile(base_of(plan).path, base_of(plan).format)
     linked = plan.format is VolumeFormat.QCOW2 and plan.method is CloneMethod.LINKED
     with open_image(plan.path, plan.format, (base,) if linked else ()) as image:
         return image.read(0, image.virtual_size)
+
+
+def base_of(volume: VolumePlan) -> BaseFile:
+    assert volume.base is not None
+    return volume.base

@@ -120,7 +120,7 @@ class IdentityWatch:
 
 def _addresses(plan: ClonePlan) -> list[str]:
     """Those that the guest must have by now."""
-    return [nic.ip for nic in plan.nics if nic.ip is not None and nic.link_up]
+    return [ip for nic in plan.nics if nic.link_up for ip in nic.ips]
 
 
 def _answers(plan: ClonePlan, port: int) -> bool:

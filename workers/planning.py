@@ -8,17 +8,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-from app.domain import addressing, paths
+from app.domain import paths
+from app.domain.disk_params import DiskWish
 from app.domain.errors import (
     AddressUnavailable,
     CloneError,
+    InvalidArgument,
     NoHostAvailable,
+    NoMacAvailable,
     PrimaryStorageFull,
     StorageUnavailable,
     StorageUnreachable,
 )
 from app.domain.guest import GuestIdentity, hostname_of
-from app.domain.nic_params import NicWish
+from app.domain.machine_wish import BootMode, uefi_need
 from app.domain.placement import Candidate, Demand, choose, reachable
 from app.domain.plan import (
     CdRomPlan,
@@ -27,7 +30,6 @@ from app.domain.plan import (
     CloneStrategy,
     HostRef,
     HypervisorType,
-    NicPlan,
     TagPlan,
     VolumeFormat,
     VolumePlan,
@@ -36,9 +38,11 @@ from app.domain.plan import (
 from app.domain.slots import Slots
 from app.domain.spec import CloneSpec
 from app.domain.states import WaitReason
-from app.store.networks import Free, L3View
 from app.store.sources import SourceBase, SourceVm
 from app.store.world import StorageView, World
+from workers.nic_planning import Address, NicPlanner
+
+SECTOR = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +64,6 @@ class ThinShare:
 
     def of(self, size: int) -> int:
         return min(size, max(self.minimum_bytes, int(size * self.share)))
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    nic: NicPlan
-    free: Free  # its range and number
-    was_asked: bool  # the request named it
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +105,17 @@ class JobPlanner:
         self.base_set_uuid = base_set_uuid
         self.bases = bases
         self.first_start = first_start  # of a record: its VM is there
-        self.nics = _nics(spec, source)
+        self.nics = NicPlanner(spec, source, world)
         self._world = world
         self._needs = needs
         self._thin = thin
         self._targets = [self._target(base) for base in bases]
+        self._disk_targets = [self._disk_target(disk) for disk in spec.disks]
         self._methods: list[CloneMethod] = []
         self._hosts: list[Candidate] = []
         self._never: CloneError | None = None  # why no item of this job can be granted
         try:
+            self._check_sizes()
             self._methods = list(map(self._method, bases, self._targets))
             self._demand = self._make_demand()
             self._hosts = reachable(world.candidates, self._demand)
@@ -128,8 +127,9 @@ class JobPlanner:
     ) -> Grant | WaitReason:
         """Everything the item needs, taken from the world; or what it waits for.
 
-        Raises NoHostAvailable, PrimaryStorageFull, AddressUnavailable, StorageUnavailable; then
-        nothing was taken.
+        Raises NoHostAvailable, PrimaryStorageFull, AddressUnavailable, NoMacAvailable,
+        StorageUnavailable, and InvalidArgument where the root disk would shrink; then nothing was
+        taken.
         """
         if self._never is not None:
             raise self._never
@@ -142,21 +142,16 @@ class JobPlanner:
                 return host
             if self._storage_is_away():
                 return WaitReason.RETRY
-            addresses = self._addresses(item, mac_of, internal_id)
-        except (NoHostAvailable, AddressUnavailable):
+            addresses = self.nics.take(item.nic_uuids, item.ordinal, mac_of, internal_id)
+        except (NoHostAvailable, AddressUnavailable, NoMacAvailable):
             if self._world.releasing:
                 return WaitReason.RELEASING
             raise
-        volumes = [
-            self._volume(*each)
-            for each in zip(
-                self.bases, self._targets, self._methods, item.volume_uuids, strict=True
-            )
-        ]
+        volumes = list(self._volumes(item.volume_uuids))
         try:
             amounts = self._take_storage(volumes)
         except PrimaryStorageFull:
-            self._give_back(addresses)
+            self.nics.give_back(addresses)
             if self._world.releasing:
                 return WaitReason.RELEASING
             raise
@@ -171,7 +166,7 @@ class JobPlanner:
             storage_bytes=amounts,
             bytes_total=sum(
                 base.actual_size
-                for base, volume in zip(self.bases, volumes, strict=True)
+                for base, volume in zip(self.bases, volumes, strict=False)
                 if volume.method is CloneMethod.FULL
             ),
             holds_host=self._demand.holds,
@@ -196,13 +191,14 @@ class JobPlanner:
 
     def _storage_is_away(self) -> bool:
         """Raises StorageUnavailable once the fault has lasted."""
-        for target in self._targets:
+        targets = [*self._targets, *self._disk_targets]
+        for target in targets:
             if target.fault and target.fault_lasts:
                 raise StorageUnavailable(
                     f"primary storage[name:{target.name}, uuid:{target.ref.uuid}, "
                     f"url:{target.ref.url}] cannot be used: {target.fault}"
                 )
-        return any(target.fault for target in self._targets)
+        return any(target.fault for target in targets)
 
     def _make_demand(self) -> Demand:
         return Demand(
@@ -211,22 +207,32 @@ class JobPlanner:
             cpu=self.source.cpu_num,
             memory=self.source.memory_size,
             storage_uuids=frozenset(base.file.storage.uuid for base in self.bases)
-            | frozenset(target.ref.uuid for target in self._targets),
-            l3_network_uuids=frozenset(nic.l3_network_uuid for nic in self.nics),
+            | frozenset(target.ref.uuid for target in (*self._targets, *self._disk_targets)),
+            l3_network_uuids=frozenset(nic.l3_network_uuid for nic in self.nics.wishes),
             strategy=self.source.allocator_strategy,
             cluster_uuid=self.spec.cluster_uuid,
             host_uuid=self.spec.host_uuid,
             last_host_uuid=self.source.last_host_uuid,
             account_uuid=self.account_uuid,
-            needs=self._needs,
+            needs=self._needs | self._own_needs(),
             copies=CloneMethod.FULL in self._methods,
             holds=self.spec.strategy is CloneStrategy.INSTANT_START,
         )
+
+    def _own_needs(self) -> frozenset[str]:
+        """What the clones' host has to run although the source does not need it."""
+        uefi = self.spec.machine.boot_mode is BootMode.UEFI
+        return frozenset([uefi_need(self.source.architecture)] if uefi else [])
 
     def _target(self, base: SourceBase) -> StorageView:
         return self._world.storages[
             self.spec.wish(base.type, base.volume_uuid).storage_uuid or base.file.storage.uuid
         ]
+
+    def _disk_target(self, disk: DiskWish) -> StorageView:
+        """Beside the root volume, unless it or all data volumes are asked for elsewhere."""
+        wished = disk.storage_uuid or self.spec.data.storage_uuid
+        return self._world.storages[wished] if wished else self._targets[0]
 
     def _method(self, base: SourceBase, target: StorageView) -> CloneMethod:
         wished = self.spec.wish(base.type, base.volume_uuid).method
@@ -243,11 +249,37 @@ class JobPlanner:
             return CloneMethod.FULL
         return CloneMethod.REFLINK if target.reflink else CloneMethod.LINKED
 
+    def _volumes(self, uuids: Sequence[str]) -> Iterator[VolumePlan]:
+        """Those of the source, then the new ones on the places after."""
+        left = iter(uuids)
+        for base, target, method in zip(self.bases, self._targets, self._methods, strict=True):
+            yield self._volume(base, target, method, next(left))
+        device_id = max((base.device_id for base in self.bases), default=0)
+        for number, target in enumerate(self._disk_targets):
+            size = _in_sectors(self.spec.disks[number].size)
+            assert size is not None  # looked up when the job was judged
+            yield self._new_disk(target, next(left), size, device_id + 1 + number)
+
+    def _new_disk(self, target: StorageView, uuid: str, size: int, device_id: int) -> VolumePlan:
+        file_format = VolumeFormat.QCOW2
+        return VolumePlan(
+            uuid=uuid,
+            type=VolumeType.DATA,
+            device_id=device_id,
+            storage=target.ref,
+            path=paths.data_volume_path(target.ref, self.account_uuid, uuid, file_format),
+            format=file_format,
+            size=size,
+            method=CloneMethod.FULL,
+            base=None,
+        )
+
     def _volume(
         self, base: SourceBase, target: StorageView, method: CloneMethod, uuid: str
     ) -> VolumePlan:
         file_format = VolumeFormat.QCOW2 if method is CloneMethod.LINKED else base.file.format
         place = paths.root_volume_path if base.type is VolumeType.ROOT else paths.data_volume_path
+        wish = self.spec.wish(base.type, base.volume_uuid)
         return VolumePlan(
             uuid=uuid,
             type=base.type,
@@ -255,20 +287,29 @@ class JobPlanner:
             storage=target.ref,
             path=place(target.ref, self.account_uuid, uuid, file_format),
             format=file_format,
-            size=base.file.virtual_size,
+            size=_in_sectors(wish.size) or base.file.virtual_size,
             method=method,
             base=base.file,
-            fallback=self.spec.wish(base.type, base.volume_uuid).method is CloneMethod.AUTO,
+            fallback=wish.method is CloneMethod.AUTO,
         )
+
+    def _check_sizes(self) -> None:
+        """Raises InvalidArgument for a volume that would lose its end."""
+        for base in self.bases:
+            size = self.spec.wish(base.type, base.volume_uuid).size
+            if size is not None and size < base.file.virtual_size:
+                raise InvalidArgument(
+                    f"field[diskAOs] asks for a root disk of {size} bytes, and the source's has "
+                    f"{base.file.virtual_size}; a clone's can be larger, not smaller"
+                )
 
     def _take_storage(self, volumes: Sequence[VolumePlan]) -> tuple[int, ...]:
         """All of them or none."""
         amounts = []
         try:
             for volume in volumes:
-                amount = (
-                    volume.size if volume.method is CloneMethod.FULL else self._thin.of(volume.size)
-                )
+                whole = volume.method is CloneMethod.FULL and volume.base is not None
+                amount = volume.size if whole else self._thin.of(volume.size)
                 self._world.storages[volume.storage.uuid].take(amount)
                 amounts.append(amount)
         except PrimaryStorageFull:
@@ -276,74 +317,6 @@ class JobPlanner:
                 self._world.storages[volume.storage.uuid].take(-amount)
             raise
         return tuple(amounts)
-
-    def _addresses(
-        self, item: WaitingItem, mac_of: Iterator[str], internal_id: int
-    ) -> list[Address]:
-        """One address a NIC, all of them or none."""
-        addresses: list[Address] = []
-        try:
-            slots = zip(self.nics, item.nic_uuids, strict=True)
-            for device_id, (nic, uuid) in enumerate(slots):
-                network = self._world.l3_networks[nic.l3_network_uuid]
-                free, was_asked = self._pick(network, nic)
-                plan = self._nic(nic, device_id, uuid, network, free, next(mac_of), internal_id)
-                addresses.append(Address(plan, free, was_asked))
-        except AddressUnavailable:
-            self._give_back(addresses)
-            raise
-        return addresses
-
-    def _nic(
-        self,
-        nic: NicWish,
-        device_id: int,
-        uuid: str,
-        network: L3View,
-        free: Free,
-        mac: str,
-        internal_id: int,
-    ) -> NicPlan:
-        address_range, number = free
-        return NicPlan(
-            uuid=uuid,
-            device_id=device_id,
-            mac=mac[:-2] + f"{device_id & 0xFF:02x}",
-            internal_name=addressing.tap_name(internal_id, device_id),
-            l3_network_uuid=network.uuid,
-            bridge=network.bridge,
-            driver_type=nic.driver_type or self._former_driver(device_id),
-            ip=addressing.to_text(number),
-            netmask=address_range.netmask,
-            gateway=address_range.gateway,
-            libvirt_network=network.libvirt_network,
-            dns=network.dns,
-            model=nic.driver_type,
-            link_up=nic.link_up,
-            inbound=nic.inbound,
-            outbound=nic.outbound,
-            is_default=nic.is_default,
-        )
-
-    def _former_driver(self, slot: int) -> str:
-        nics = self.source.nics
-        return nics[slot].driver_type if slot < len(nics) else "virtio"
-
-    def _give_back(self, addresses: Sequence[Address]) -> None:
-        for address in addresses:
-            network = self._world.l3_networks[address.nic.l3_network_uuid]
-            network.give_back(address.free, was_asked=address.was_asked)
-
-    def _pick(self, network: L3View, nic: NicWish) -> tuple[Free, bool]:
-        """The NIC's own, else the first of the addresses asked for on this network that is free,
-        else any."""
-        if nic.ip is not None:
-            return network.take(nic.ip), True
-        asked = [ip for l3_uuid, ip in self.spec.static_ips if l3_uuid == network.uuid]
-        if not asked:
-            return network.pick(), False
-        free = (ip for ip in asked if addressing.to_number(ip) in network.asked)
-        return network.take(next(free, asked[-1])), True
 
     def _plan(
         self,
@@ -372,6 +345,8 @@ class JobPlanner:
             identity=identity,
             seed_path=paths.seed_path(volumes[0].storage, item.vm_uuid) if identity else None,
             reset_tpm=self.spec.reset_tpm,
+            machine=self.spec.machine,
+            description=self.spec.description,
         )
 
     def _identity(self, item: WaitingItem) -> GuestIdentity | None:
@@ -398,20 +373,14 @@ class JobPlanner:
         vm = (item.vm_uuid, "VmInstanceVO")
         wanted = [(*vm, "System", tag) for tag in self.spec.system_tags]
         wanted += [(*vm, "User", tag) for tag in self.spec.user_tags]
-        for base, volume in zip(self.bases, volumes, strict=True):
-            wish = self.spec.wish(base.type, base.volume_uuid)
-            wanted += [(volume.uuid, "VolumeVO", "System", tag) for tag in wish.system_tags]
+        tags_of = [self.spec.wish(base.type, base.volume_uuid).system_tags for base in self.bases]
+        tags_of += [self.spec.data.system_tags + disk.system_tags for disk in self.spec.disks]
+        for tags, volume in zip(tags_of, volumes, strict=True):
+            wanted += [(volume.uuid, "VolumeVO", "System", tag) for tag in tags]
         for resource_uuid, resource_type, kind, tag in dict.fromkeys(wanted):
             yield TagPlan(uuid4().hex, resource_uuid, resource_type, kind, tag)
 
 
-def _nics(spec: CloneSpec, source: SourceVm) -> tuple[NicWish, ...]:
-    """Those that were asked for, else as the source has them."""
-    if spec.nics:
-        return spec.nics
-    networks = [nic.l3_network_uuid for nic in source.nics]
-    default = source.default_l3_network_uuid
-    first = networks.index(default) if default in networks else 0
-    return tuple(
-        NicWish(network, is_default=number == first) for number, network in enumerate(networks)
-    )
+def _in_sectors(size: int | None) -> int | None:
+    """A guest's disk has whole ones only."""
+    return None if size is None else -(-size // SECTOR) * SECTOR

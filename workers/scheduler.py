@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from app.domain import waking
 from app.domain.errors import CloneError, ErrorCode, OperationFailed, ResourceNotFound
 from app.domain.fairness import divide
-from app.domain.plan import CloneStrategy
+from app.domain.plan import ClonePlan, CloneStrategy, NicPlan, VolumeType
 from app.domain.spec import CloneSpec
 from app.domain.states import BaseSetState, ItemState, WaitReason
 from app.domain.steps import StepName
@@ -41,6 +41,7 @@ from app.store.codec import plan_to_json, spec_to_json
 from app.store.grants import GrantRows, SchedulableJob
 from app.store.models import JobKind, NicState, Origin, ReservationKind, VmState, VolumeStatus
 from app.store.session import Database
+from workers.nic_planning import Taken
 from workers.planning import Grant, JobPlanner, ThinShare, WaitingItem
 
 log = logging.getLogger(__name__)
@@ -132,6 +133,9 @@ class Scheduler:
             uuid: networks.load_network(connection, uuid, need, self._rng)
             for uuid, need in wanted.items()
         }
+        view.macs = grants.unused_macs(
+            connection, (mac for job in grantable for mac in job.spec.asked_macs)
+        )
         open_items, weights = grants.shares(connection)
         made: list[tuple[JobPlanner, Grant]] = []
         for job_uuid, number in divide([j.job for j in grantable], open_items, weights, budget):
@@ -228,7 +232,9 @@ class Scheduler:
         taken: Sequence[WaitingItem],
         outcome: Outcome,
     ) -> list[tuple[JobPlanner, Grant]]:
-        macs = grants.free_macs(connection, len(taken) * max(1, len(planner.nics)), self._rng)
+        macs = grants.free_macs(
+            connection, len(taken) * max(1, len(planner.nics.wishes)), self._rng
+        )
         ids = (
             [grants.internal_id_of(connection, item.vm_uuid) for item in taken]
             if planner.first_start
@@ -346,31 +352,7 @@ def _add_rows(rows: GrantRows, planner: JobPlanner, grant: Grant, template: dict
             | placed
             | _description(planner.spec)
         )
-    for base, volume in zip(planner.bases, plan.volumes, strict=True):
-        root = volume is plan.root_volume
-        rows.volumes.append(
-            {
-                "uuid": volume.uuid,
-                "name": f"{'ROOT' if root else 'DATA'}-for-{plan.vm_name}",
-                "description": f"Root volume for VM[uuid:{plan.vm_uuid}]"
-                if root
-                else f"DataVolume-{plan.vm_uuid}",
-                "account_uuid": account_uuid,
-                "vm_instance_uuid": plan.vm_uuid,
-                "primary_storage_uuid": volume.storage.uuid,
-                "disk_offering_uuid": base.disk_offering_uuid,
-                "root_image_uuid": base.root_image_uuid,
-                "install_path": volume.path,
-                "type": volume.type,
-                "format": volume.format,
-                "size": volume.size,
-                "device_id": volume.device_id,
-                "status": VolumeStatus.CREATING,
-                "origin": Origin.CLONED,
-                "method": volume.method,
-                "base_uuid": volume.base.uuid,
-            }
-        )
+    rows.volumes += _volume_rows(planner, plan)
     for address in grant.addresses:
         nic = address.nic
         rows.nics.append(
@@ -383,20 +365,10 @@ def _add_rows(rows: GrantRows, planner: JobPlanner, grant: Grant, template: dict
                 "device_id": nic.device_id,
                 "driver_type": nic.driver_type,
                 "state": NicState.ENABLE if nic.link_up else NicState.DISABLE,
+                "meta_data": nic.meta_data,
             }
         )
-        rows.used_ips.append(
-            {
-                "uuid": uuid4().hex,
-                "ip_range_uuid": address.free[0].uuid,
-                "l3_network_uuid": nic.l3_network_uuid,
-                "vm_nic_uuid": nic.uuid,
-                "ip": nic.ip,
-                "ip_in_long": address.free[1],
-                "netmask": nic.netmask,
-                "gateway": nic.gateway,
-            }
-        )
+        rows.used_ips += [_used_ip_row(nic, taken) for taken in address.taken]
     rows.items.append(
         {
             "uuid": grant.item.uuid,
@@ -407,3 +379,59 @@ def _add_rows(rows: GrantRows, planner: JobPlanner, grant: Grant, template: dict
             "bytes_total": grant.bytes_total,
         }
     )
+
+
+def _volume_rows(planner: JobPlanner, plan: ClonePlan) -> Iterator[dict[str, Any]]:
+    names = _volume_names(planner, plan)
+    for number, (volume, name) in enumerate(zip(plan.volumes, names, strict=True)):
+        base = planner.bases[number] if number < len(planner.bases) else None
+        new = None if base else planner.spec.disks[number - len(planner.bases)]
+        root = volume is plan.root_volume
+        yield {
+            "uuid": volume.uuid,
+            "name": name,
+            "description": f"Root volume for VM[uuid:{plan.vm_uuid}]"
+            if root
+            else f"DataVolume-{plan.vm_uuid}",
+            "account_uuid": planner.account_uuid,
+            "vm_instance_uuid": plan.vm_uuid,
+            "primary_storage_uuid": volume.storage.uuid,
+            "disk_offering_uuid": new.offering_uuid if new else base and base.disk_offering_uuid,
+            "root_image_uuid": base and base.root_image_uuid,
+            "install_path": volume.path,
+            "type": volume.type,
+            "format": volume.format,
+            "size": volume.size,
+            "device_id": volume.device_id,
+            "status": VolumeStatus.CREATING,
+            "origin": Origin.CLONED,
+            "method": volume.method,
+            "base_uuid": volume.base and volume.base.uuid,
+        }
+
+
+def _volume_names(planner: JobPlanner, plan: ClonePlan) -> Iterator[str]:
+    """ZStack's, where the request gives none."""
+    spec = planner.spec
+    for base in planner.bases:
+        kind = "ROOT" if base.type is VolumeType.ROOT else "DATA"
+        wish = spec.wish(base.type, base.volume_uuid)
+        yield wish.name or f"{kind}-for-{plan.vm_name}"
+    for number, disk in enumerate(spec.disks, start=1):
+        yield disk.name or f"DATA-for-{plan.vm_name}-{number}"
+
+
+def _used_ip_row(nic: NicPlan, taken: Taken) -> dict[str, Any]:
+    free = taken.free
+    return {
+        "uuid": uuid4().hex,
+        "ip_range_uuid": free.address_range and free.address_range.uuid,
+        "l3_network_uuid": nic.l3_network_uuid,
+        "vm_nic_uuid": nic.uuid,
+        "ip_version": free.version,
+        "ip": free.ip,
+        # As in ZStack: a number of IPv6 fits into no long.
+        "ip_in_long": free.number if free.version == 4 else 0,
+        "netmask": taken.netmask,
+        "gateway": taken.gateway,
+    }

@@ -11,8 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
+from app.domain.disk_params import DiskWish
 from app.domain.errors import (
-    AddressUnavailable,
     CloneError,
     InvalidArgument,
     OperationFailed,
@@ -34,6 +34,7 @@ from app.store.sources import SourceVm
 from app.zstack import results
 from workers import operations
 from workers.context import WorkerContext
+from workers.judging import check_addresses, with_offerings
 from workers.operations import FirstStart
 
 UUID = re.compile("[0-9a-f]{32}")
@@ -73,11 +74,12 @@ def _judge(connection: Connection, job_uuid: str) -> Judged | None:
     try:
         request = parse_clone_request(job.request)
         source = _source(connection, job.vm_instance_uuid, job.account_uuid)
+        _check_claims(request, source)
         if _boots(source):
             check_platform(request.guest, source.platform)
         _check_references(connection, request)
         _check_networks(connection, request, source, job.account_uuid)
-        spec = _spec(request)
+        spec = with_offerings(connection, _spec(request))
         volumes = _count_volumes(connection, source, spec)
         if volumes == 0:
             raise OperationFailed(
@@ -95,7 +97,7 @@ def _judge(connection: Connection, job_uuid: str) -> Judged | None:
         connection,
         job_uuid,
         names=request.names,
-        minted=Minted(volumes=volumes, nics=len(spec.nics or source.nics)),
+        minted=Minted(volumes=volumes + len(spec.disks), nics=len(spec.nics or source.nics)),
         spec=spec_to_json(spec),
         ignored=tuple(
             dict.fromkeys(request.ignored + (() if _boots(source) else request.guest_fields))
@@ -233,13 +235,7 @@ def _check_references(connection: Connection, request: CloneRequest) -> None:
             raise ResourceNotFound(
                 f"invalid field[{name}], resource[uuid:{uuid}, type:{kind}] not found"
             )
-    of_nics = tuple((nic.l3_network_uuid, nic.ip) for nic in request.nics if nic.ip)
-    for l3_uuid, ip in request.static_ips + of_nics:
-        if not lookups.in_range(connection, l3_uuid, ip):
-            raise AddressUnavailable(
-                f"IP[{ip}] is not available: it is in no range of l3Network[uuid:{l3_uuid}], for "
-                "which the request names it"
-            )
+    check_addresses(connection, request)
 
 
 def _check_networks(
@@ -281,15 +277,44 @@ def _references(request: CloneRequest) -> Iterator[tuple[str, str, str]]:
         if choice.storage_uuid
     )
     yield from (("vmNicParams", nic.l3_network_uuid, "L3NetworkVO") for nic in request.nics)
-    yield from (("systemTags", l3_uuid, "L3NetworkVO") for l3_uuid, _ in request.static_ips)
+    of_tags = [l3_uuid for l3_uuid, _ in (*request.static_ips, *request.custom_macs)]
+    of_tags += [subnet.l3_network_uuid for subnet in request.subnets]
+    yield from (("systemTags", l3_uuid, "L3NetworkVO") for l3_uuid in of_tags)
+    for disk in filter(None, (request.disks.root, *request.disks.data)):
+        if disk.storage_uuid:
+            yield "diskAOs", disk.storage_uuid, "PrimaryStorageVO"
+        if disk.offering_uuid:
+            yield "diskAOs", disk.offering_uuid, "DiskOfferingVO"
+
+
+def _check_claims(request: CloneRequest, source: SourceVm) -> None:
+    """What elements of diskAOs say of the source is so. Raises InvalidArgument."""
+    is_so = {
+        "platform": source.platform,
+        "architecture": source.architecture,
+        "guestOsType": source.guest_os_type,
+    }
+    for where, field_, said in request.disks.claims:
+        known = is_so[field_]
+        if known is not None and said.lower() != known.lower():
+            raise InvalidArgument(
+                f"field[{where}.{field_}] is {said}, but the source's is {known}, and a clone's is "
+                "the same; leave it out"
+            )
 
 
 def _spec(request: CloneRequest) -> CloneSpec:
+    root = request.disks.root or DiskWish()
     return CloneSpec(
         strategy=request.strategy,
         with_data_volumes=request.with_data_volumes,
         root=VolumeWish(
-            request.root_mode, request.primary_storage_for_root, request.root_volume_system_tags
+            request.root_mode,
+            root.storage_uuid or request.primary_storage_for_root,
+            request.root_volume_system_tags + root.system_tags,
+            size=root.size,
+            name=root.name,
+            offering_uuid=root.offering_uuid,
         ),
         data=VolumeWish(
             request.data_mode, request.primary_storage_for_data, request.data_volume_system_tags
@@ -305,4 +330,9 @@ def _spec(request: CloneRequest) -> CloneSpec:
         guest=request.guest,
         reset_tpm=request.reset_tpm,
         nics=request.nics,
+        disks=request.disks.data,
+        machine=request.machine,
+        custom_macs=request.custom_macs,
+        subnets=request.subnets,
+        names=len(request.names),
     )

@@ -47,8 +47,12 @@ Codes and descriptions are ZStack's where it has one; `CLONE.*` are ours. None i
 docs/errors.md lists them all. `retryable` says whether the same work may succeed a little later.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
+
+# What a caller wrote stands in many a text, and these fit into no column.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +78,7 @@ class CloneError(Exception):
     ) -> None:
         """`details` says what happened to which thing and what to do; it defaults to the
         docstring. `facts` travel as ErrorCode.opaque."""
-        self.details = details or (type(self).__doc__ or "").strip()
+        self.details = _UNSTORABLE.sub("\ufffd", details or (type(self).__doc__ or "").strip())
         self.cause = cause
         self.facts = facts
         super().__init__(self.details)

@@ -3,35 +3,28 @@
 Source of names and defaults: docs/zstack-compatibility.md. Rates are bits a second.
 """
 
-import ipaddress
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-from app.domain.errors import InvalidArgument
+from app.domain.addressing import checked_ip, checked_mac, checked_netmask, checked_prefix
+from app.domain.elements import Element
+from app.domain.errors import InvalidArgument, NotImplementedHere, ResourceNotFound
+
+T = TypeVar("T")
 
 MAX_NICS = 24  # ZStack's limit for a VM
+MAX_QUEUES = 256  # QEMU's for a virtio NIC
 DRIVER_TYPES = ("virtio", "e1000", "e1000e", "igb", "rtl8139", "vmxnet3", "pcnet", "ne2k_pci")
 STATES = ("enable", "disable")
-# What stands in an element without effect.
-_IGNORED = (
-    "mac",
-    "netmask",
-    "gateway",
-    "ip6",
-    "prefix6",
-    "gateway6",
-    "metaData",
-    "VmNicType",
-    "multiQueueNum",
-    "sgUuids",
-)
-_UUID = re.compile(r"[0-9a-f]{32}")
+_VNIC = "VNIC"
 
 
 @dataclass(frozen=True, slots=True)
 class NicWish:
+    """`mac`, `ip` and `ip6` are the first clone's; each further name gets the next one."""
+
     l3_network_uuid: str
     driver_type: str | None = None  # None: the source's in the same place
     ip: str | None = None
@@ -39,99 +32,121 @@ class NicWish:
     inbound: int | None = None  # None: no limit
     outbound: int | None = None
     is_default: bool = False
+    mac: str | None = None
+    # Of addresses on networks without ranges, which say nothing about their subnet.
+    netmask: str | None = None
+    gateway: str | None = None
+    ip6: str | None = None
+    prefix6: int | None = None
+    gateway6: str | None = None
+    meta_data: str | None = None
+    queues: int | None = None
 
 
-def parse_nics(elements: Sequence[Any], names: int) -> tuple[NicWish, ...]:
-    """In their order; exactly one is the default, if there is any. Raises InvalidArgument."""
+def parse_nics(elements: Sequence[Any]) -> tuple[NicWish, ...]:
+    """In their order; exactly one is the default, if there is any. Raises InvalidArgument,
+    NotImplementedHere and ResourceNotFound."""
     if len(elements) > MAX_NICS:
         raise InvalidArgument(
             f"field[vmNicParams] has {len(elements)} elements, a VM has at most {MAX_NICS} NICs"
         )
-    wishes = [_wish(Element(number, each), names) for number, each in enumerate(elements)]
+    wishes = [_wish(Element("vmNicParams", n, each)) for n, each in enumerate(elements)]
     defaults = [number for number, wish in enumerate(wishes) if wish.is_default]
     if len(defaults) > 1:
         raise InvalidArgument(
             f"field[vmNicParams] has {len(defaults)} elements with isDefaultNic; one NIC can be it"
         )
+    for name in ("mac", "ip", "ip6"):
+        _check_different(wishes, name)
     if wishes and not defaults:
         wishes[0] = replace(wishes[0], is_default=True)
     return tuple(wishes)
 
 
-def ignored_fields(elements: Sequence[Any]) -> Iterator[str]:
-    for name in _IGNORED:
-        if any(isinstance(element, dict) and element.get(name) for element in elements):
-            yield f"vmNicParams[{name}]"
+def _check_different(wishes: Sequence[NicWish], name: str) -> None:
+    """Addresses are different on a network, MACs everywhere."""
+    found = [
+        (None if name == "mac" else wish.l3_network_uuid, getattr(wish, name))
+        for wish in wishes
+        if getattr(wish, name)
+    ]
+    if len(set(found)) < len(found):
+        raise InvalidArgument(f"field[vmNicParams] has two elements with the same {name}")
 
 
-class Element:
-    """One object of the list; every complaint names its field."""
-
-    def __init__(self, number: int, content: Any) -> None:
-        self._where = f"vmNicParams[{number}]"
-        if not isinstance(content, Mapping):
-            raise InvalidArgument(f"field[{self._where}] must be an object")
-        self._content = content
-
-    def refused(self, field: str, why: str) -> InvalidArgument:
-        return InvalidArgument(f"field[{self._where}.{field}] {why}")
-
-    def text(self, field: str) -> str | None:
-        """Empty is as good as none."""
-        value = self._content.get(field)
-        if value is not None and not isinstance(value, str):
-            raise self.refused(field, "must be a string")
-        return (value or "").strip() or None
-
-    def choice(self, field: str, choices: Sequence[str]) -> str | None:
-        value = self.text(field)
-        if value is not None and value not in choices:
-            raise self.refused(field, f"is {value[:64]}, valid values are {', '.join(choices)}")
-        return value
-
-    def flag(self, field: str) -> bool:
-        value = self._content.get(field)
-        if value is not None and not isinstance(value, bool):
-            raise self.refused(field, "must be true or false")
-        return bool(value)
-
-    def rate(self, field: str) -> int | None:
-        """Zero is as good as none: some clients send it always."""
-        value = self._content.get(field)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-            raise self.refused(field, "must be a whole number of bits a second")
-        if value is not None and not 0 <= value < 1 << 63:
-            raise self.refused(field, f"is {value}, which is no rate")
-        return value or None
-
-
-def _wish(element: Element, names: int) -> NicWish:
-    network = element.text("l3NetworkUuid")
-    if network is None or not _UUID.fullmatch(network):
+def _wish(element: Element) -> NicWish:
+    network = element.uuid("l3NetworkUuid", "an L3 network")
+    if network is None:
         raise element.refused("l3NetworkUuid", "must be the uuid of an L3 network")
+    _refuse_what_is_not_there(element)
+    driver = element.choice("driverType", DRIVER_TYPES)
+    queues = element.number("multiQueueNum", "queues", MAX_QUEUES)
+    if queues and driver not in (None, "virtio"):
+        raise element.refused("multiQueueNum", f"needs a virtio NIC, and driverType is {driver}")
     return NicWish(
         l3_network_uuid=network,
-        driver_type=element.choice("driverType", DRIVER_TYPES),
-        ip=_address(element, names),
+        driver_type="virtio" if queues else driver,
         link_up=element.choice("state", STATES) != "disable",
-        inbound=element.rate("inboundBandwidth"),
-        outbound=element.rate("outboundBandwidth"),
+        inbound=element.number("inboundBandwidth", "bits a second"),
+        outbound=element.number("outboundBandwidth", "bits a second"),
         is_default=element.flag("isDefaultNic"),
+        mac=_read(element, "mac", checked_mac),
+        meta_data=element.text("metaData", 2048),
+        queues=queues,
+        **_addresses(element),
     )
 
 
-def _address(element: Element, names: int) -> str | None:
-    ip = element.text("ip")
-    if ip is None:
-        return None
-    try:
-        ipaddress.IPv4Address(ip)
-    except ValueError:
-        raise element.refused("ip", "must be an IPv4 address") from None
-    if names > 1:
-        raise element.refused(
-            "ip",
-            f"is one guest's, and the request has {names} names; leave it out, or name addresses "
-            "by system tags staticIp",
+def _refuse_what_is_not_there(element: Element) -> None:
+    groups = element.texts("sgUuids")
+    if groups:
+        raise ResourceNotFound(
+            f"invalid field[{element.where}.sgUuids], resource[uuid:{groups[0]}, "
+            "type:SecurityGroupVO] not found: vmclone knows no security groups; leave it out, and "
+            "let system tag cleanTraffic::true keep guests to their own addresses"
         )
-    return ip
+    kind = element.text("VmNicType")
+    if kind not in (None, _VNIC):
+        raise NotImplementedHere(
+            f"field[{element.where}.VmNicType] is {kind}, and vmclone makes NICs of type {_VNIC} "
+            "only; leave it out"
+        )
+
+
+def _addresses(element: Element) -> dict[str, Any]:
+    ip, ip6 = _ip(element, "ip", 4), _ip(element, "ip6", 6)
+    gateway, gateway6 = _ip(element, "gateway", 4), _ip(element, "gateway6", 6)
+    netmask = _read(element, "netmask", checked_netmask, "must be a netmask, as 255.255.255.0")
+    prefix6 = _read(element, "prefix6", checked_prefix)  # text, as ZStack's clients send it
+    for field, value, needed in (
+        ("netmask", netmask, ip),
+        ("gateway", gateway, ip),
+        ("prefix6", prefix6, ip6),
+        ("gateway6", gateway6, ip6),
+    ):
+        if value is not None and needed is None:
+            raise element.refused(field, "goes with an address in the same element")
+    return {
+        "ip": ip,
+        "netmask": netmask,
+        "gateway": gateway,
+        "ip6": ip6,
+        "prefix6": prefix6,
+        "gateway6": gateway6,
+    }
+
+
+def _ip(element: Element, field: str, version: int) -> str | None:
+    parse = partial(checked_ip, version=version)
+    return _read(element, field, parse, f"must be an IPv{version} address")
+
+
+def _read(
+    element: Element, field: str, parse: Callable[[str], T], what: str | None = None
+) -> T | None:
+    """`what` it must be; None: as the parser says."""
+    given = element.text(field)
+    try:
+        return None if given is None else parse(given)
+    except ValueError as error:
+        raise element.refused(field, what or str(error)) from None

@@ -5,10 +5,11 @@ and nothing in it changes afterwards, so a worker needs no second look at the in
 retry leads to the same uuids, files and addresses. Sizes are bytes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from app.domain.guest import GuestIdentity
+from app.domain.machine_wish import MachineWish
 from app.domain.steps import StepName, steps_of
 
 
@@ -128,7 +129,7 @@ class VolumePlan:
     format: VolumeFormat
     size: int  # virtual
     method: CloneMethod  # never AUTO where the grant could already tell
-    base: BaseFile
+    base: BaseFile | None  # None: a new, empty disk
     fallback: bool = False  # the method was chosen for it: another one may serve as well
 
 
@@ -151,6 +152,16 @@ class NicPlan:
     inbound: int | None = None  # bits a second; None: no limit
     outbound: int | None = None
     is_default: bool = False  # the guest's default gateway is behind it
+    ip6: str | None = None
+    prefix6: int | None = None
+    gateway6: str | None = None
+    queues: int | None = None
+    meta_data: str | None = None
+
+    @property
+    def ips(self) -> tuple[str, ...]:
+        """Its addresses, IPv4 first."""
+        return tuple(filter(None, (self.ip, self.ip6)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +209,8 @@ class ClonePlan:
     identity: GuestIdentity | None = None  # None: the guest is not told who it is
     seed_path: str | None = None  # of the image that tells it, below the root volume's storage
     reset_tpm: bool = False  # a TPM that the source has is empty in the clone
+    machine: MachineWish = field(default_factory=MachineWish)
+    description: str | None = None  # that the request gave the clones
 
     @property
     def root_volume(self) -> VolumePlan:

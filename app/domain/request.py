@@ -3,13 +3,14 @@
 Texts of refusals are ZStack's where it has one; source: docs/zstack-compatibility.md.
 """
 
-import ipaddress
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.domain import system_tags as tags_of
+from app.domain.disk_params import DiskWishes, parse_disks
+from app.domain.elements import UNSTORABLE, UUID, embedded_json
 from app.domain.errors import InvalidArgument, NotImplementedHere, ResourceNotFound
 from app.domain.guest import (
     GuestWish,
@@ -17,9 +18,11 @@ from app.domain.guest import (
     checked_ssh_key,
     checked_user_data,
 )
-from app.domain.nic_params import NicWish, ignored_fields, parse_nics
+from app.domain.machine_wish import MachineWish
+from app.domain.nic_params import NicWish, parse_nics
 from app.domain.plan import CloneMethod, CloneStrategy
 from app.domain.spec import VolumeChoice
+from app.domain.system_tags import Subnet
 
 MESSAGE = "org.zstack.header.vm.APICloneVmInstanceMsg"
 MAX_NAMES = 10_000
@@ -27,11 +30,6 @@ MAX_NAME_LENGTH = 255
 MAX_DESCRIPTION_LENGTH = 2048
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_UUID = re.compile(r"[0-9a-f]{32}")
-# System tags by their first token; those in the first set have an effect in this version.
-_EFFECTIVE_TAGS = frozenset({"staticIp", "cloneMode", "cdroms", "createWithoutCdRom"})
-# On real machines: they tell the guest who it is.
-_GUEST_TAGS = frozenset({"hostname", "sshkey", "userdata", "rootPassword", "identity"})
 # Of vmCustomSpecification, what needs software in a Windows guest that nobody says it has.
 _WINDOWS_FIELDS = (
     "generateSID",
@@ -49,28 +47,8 @@ _BEYOND_THE_RECORD = (
     "full",
     "resetTpm",
     "vmNicParams",
-)
-_KNOWN_TAGS = (
-    _EFFECTIVE_TAGS
-    | _GUEST_TAGS
-    | frozenset(
-        {
-            "ipv4Netmask",
-            "ipv4Gateway",
-            "ipv6Gateway",
-            "ipv6Prefix",
-            "customMac",
-            "resourceConfig",
-            "consolePassword",
-            "bootMode",
-            "bootOrder",
-            "vmPriority",
-            "cleanTraffic",
-            "primaryStorageUuidForDataVolume",
-            "driver",
-            "qemuga",
-        }
-    )
+    "diskAOs",
+    "vmCustomSpecification",
 )
 
 
@@ -96,43 +74,49 @@ class CloneRequest:
     guest: GuestWish = field(default_factory=GuestWish)
     reset_tpm: bool = False
     nics: tuple[NicWish, ...] = ()  # none: as the source
+    disks: DiskWishes = field(default_factory=DiskWishes)
+    machine: MachineWish = field(default_factory=MachineWish)
+    custom_macs: tuple[tuple[str, str], ...] = ()  # (L3 network, MAC), in the tags' order
+    subnets: tuple[Subnet, ...] = ()
     guest_fields: tuple[str, ...] = ()  # what has no effect where no guest boots
     ignored: tuple[str, ...] = ()  # what was accepted and has no effect in this version
 
 
 def parse_clone_request(parameters: Mapping[str, Any]) -> CloneRequest:
-    """Raises InvalidArgument that names the field."""
+    """Raises InvalidArgument that names the field, NotImplementedHere for what vmclone has no way
+    to do, and ResourceNotFound for what it has none of."""
     system_tags = _tags(parameters, "systemTags")
     root_tags = _tags(parameters, "rootVolumeSystemTags")
     data_tags = _tags(parameters, "dataVolumeSystemTags")
-    common = _mode(system_tags, CloneMethod.AUTO)
-    data_storage = _uuid(parameters, "primaryStorageUuidForDataVolume")
+    common = tags_of.clone_mode(system_tags, CloneMethod.AUTO)
     names = _names(parameters)
     specification = _specification(parameters)
     return CloneRequest(
         names=names,
         strategy=_strategy(parameters),
         with_data_volumes=_boolean(parameters, "full"),
-        root_mode=_mode(root_tags, common),
-        data_mode=_mode(data_tags, common),
+        root_mode=tags_of.clone_mode(root_tags, common),
+        data_mode=tags_of.clone_mode(data_tags, common),
         primary_storage_for_root=_uuid(parameters, "primaryStorageUuidForRootVolume"),
-        primary_storage_for_data=data_storage,
+        primary_storage_for_data=_uuid(parameters, "primaryStorageUuidForDataVolume")
+        or tags_of.data_storage(system_tags),
         root_volume_system_tags=root_tags,
         data_volume_system_tags=data_tags,
         cluster_uuid=_uuid(parameters, "clusterUuid"),
         host_uuid=_uuid(parameters, "hostUuid"),
         description=_text(parameters, "description", MAX_DESCRIPTION_LENGTH),
-        static_ips=tuple(_static_ips(system_tags)),
-        cdroms=_cdroms(system_tags),
-        # A password is no tag to be read again.
-        system_tags=tuple(
-            tag for tag in _known(system_tags) if not tag.startswith("rootPassword::")
-        ),
+        static_ips=tuple(tags_of.static_ips(system_tags)),
+        cdroms=tags_of.cdroms(system_tags),
+        system_tags=tags_of.known(system_tags),
         user_tags=_tags(parameters, "userTags"),
         volumes=tuple(_volumes(parameters)),
         guest=_guest(system_tags, specification, len(names)),
         reset_tpm=_boolean(parameters, "resetTpm"),
-        nics=parse_nics(_list(parameters, "vmNicParams"), len(names)),
+        nics=parse_nics(_list(parameters, "vmNicParams")),
+        disks=parse_disks(_list(parameters, "diskAOs")),
+        machine=tags_of.machine(system_tags),
+        custom_macs=tuple(tags_of.custom_macs(system_tags)),
+        subnets=tags_of.subnets(system_tags),
         guest_fields=tuple(_guest_fields(parameters, system_tags, specification)),
         ignored=tuple(dict.fromkeys(_ignored(parameters, system_tags))),
     )
@@ -209,7 +193,7 @@ def _text(parameters: Mapping[str, Any], field: str, limit: int) -> str | None:
             f"field[{field}] of message[{MESSAGE}] exceeds max length of string. expected was <= "
             f"{limit}, actual was {len(value)}"
         )
-    if "\x00" in value:
+    if UNSTORABLE.search(value):
         raise InvalidArgument(f"field[{field}] of message[{MESSAGE}] contains a NUL character")
     return value
 
@@ -235,7 +219,7 @@ def _volumes(parameters: Mapping[str, Any]) -> Iterator[VolumeChoice]:
                 "primaryStorageUuid"
             )
         uuid = choice.get("uuid")
-        if not isinstance(uuid, str) or not _UUID.fullmatch(uuid) or uuid in seen:
+        if not isinstance(uuid, str) or not UUID.fullmatch(uuid) or uuid in seen:
             raise InvalidArgument(f"field[{where}.uuid] must be a source volume's uuid, given once")
         seen.add(uuid)
         include = choice.get("include")
@@ -269,68 +253,10 @@ def _tags(parameters: Mapping[str, Any], field: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tag.strip() for tag in given))
 
 
-def _known(tags: Sequence[str]) -> tuple[str, ...]:
-    for tag in tags:
-        if tag.partition("::")[0] not in _KNOWN_TAGS:
-            raise InvalidArgument(f"no system tag matches {tag}")
-    return tuple(tags)
-
-
-def _values(tags: Sequence[str], name: str) -> Iterator[tuple[str, list[str]]]:
-    for tag in tags:
-        first, *values = tag.split("::")
-        if first == name:
-            yield tag, values
-
-
-def _mode(tags: Sequence[str], default: CloneMethod) -> CloneMethod:
-    for tag, values in _values(tags, "cloneMode"):
-        try:
-            (value,) = values
-            return CloneMethod(value)
-        except ValueError:
-            raise InvalidArgument(
-                f"system tag[{tag}] must be cloneMode::{'|'.join(CloneMethod)}"
-            ) from None
-    return default
-
-
-def _static_ips(tags: Sequence[str]) -> Iterator[tuple[str, str]]:
-    for tag, values in _values(tags, "staticIp"):
-        if len(values) != 2 or not _UUID.fullmatch(values[0]) or not _is_ipv4(values[1]):
-            raise InvalidArgument(
-                f"system tag[{tag}] must be staticIp::<uuid of an L3 network>::<IPv4 address>"
-            )
-        yield values[0], values[1]
-
-
-def _is_ipv4(text: str) -> bool:
-    try:
-        ipaddress.IPv4Address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _cdroms(tags: Sequence[str]) -> tuple[str | None, ...] | None:
-    for tag, values in _values(tags, "createWithoutCdRom"):
-        if values not in (["true"], ["false"]):
-            raise InvalidArgument(f"system tag[{tag}] must be createWithoutCdRom::true or false")
-        if values == ["true"]:
-            return ()
-    for tag, values in _values(tags, "cdroms"):
-        if not values or not all(v in {"empty", "none"} or _UUID.fullmatch(v) for v in values):
-            raise InvalidArgument(
-                f"system tag[{tag}] must be cdroms::<ISO's uuid, empty or none>, one a drive"
-            )
-        return tuple(None if value == "empty" else value for value in values if value != "none")
-    return None
-
-
 def _specification(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
     """Raises InvalidArgument, and NotImplementedHere for what would have no effect."""
-    given = parameters.get("vmCustomSpecification")
-    if given in (None, {}, ""):
+    given = embedded_json("vmCustomSpecification", parameters.get("vmCustomSpecification"))
+    if given in (None, {}):
         return {}
     if not isinstance(given, dict):
         raise InvalidArgument(
@@ -351,22 +277,25 @@ def _specification(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _guest(system_tags: Sequence[str], specification: Mapping[str, Any], names: int) -> GuestWish:
-    hostname = _one(system_tags, "hostname") or _text(specification, "hostname", 255) or None
+    hostname = tags_of.one(system_tags, "hostname") or _text(specification, "hostname", 255) or None
     if hostname is not None and names > 1:
         raise InvalidArgument(
             f"hostname[{hostname}] names one guest, and the request has {names} names; leave it "
             "out, and each guest is called as its VM"
         )
-    password = _one(system_tags, "rootPassword") or _text(specification, "rootPassword", 1024)
-    user_data = _one(system_tags, "userdata")
-    identity = _one(system_tags, "identity")
+    password = tags_of.one(system_tags, "rootPassword") or _text(
+        specification, "rootPassword", 1024
+    )
+    user_data = tags_of.one(system_tags, "userdata")
+    identity = tags_of.one(system_tags, "identity")
     if identity not in {None, "auto", "none"}:
         raise InvalidArgument(f"system tag[identity::{identity}] must be identity::auto or none")
     return GuestWish(
         applied=identity != "none",
         hostname=checked_hostname(hostname) if hostname else None,
         ssh_keys=tuple(
-            checked_ssh_key("::".join(values)) for _, values in _values(system_tags, "sshkey")
+            checked_ssh_key("::".join(values))
+            for _, values in tags_of.values(system_tags, "sshkey")
         ),
         user_data=checked_user_data(user_data) if user_data else None,
         root_password_hash=password or None,
@@ -374,19 +303,11 @@ def _guest(system_tags: Sequence[str], specification: Mapping[str, Any], names: 
     )
 
 
-def _one(system_tags: Sequence[str], name: str) -> str | None:
-    """Raises InvalidArgument for a second one."""
-    found = ["::".join(values) for _, values in _values(system_tags, name)]
-    if len(found) > 1:
-        raise InvalidArgument(f"system tag {name} stands {len(found)} times; give it once")
-    return found[0] if found else None
-
-
 def _guest_fields(
     parameters: Mapping[str, Any], system_tags: Sequence[str], specification: Mapping[str, Any]
 ) -> Sequence[str]:
     first = dict.fromkeys(tag.partition("::")[0] for tag in system_tags)
-    fields = [f"systemTags[{name}]" for name in first if name in _GUEST_TAGS]
+    fields = [f"systemTags[{name}]" for name in first if name in tags_of.OF_GUESTS]
     if specification:
         fields.append("vmCustomSpecification")
     if _boolean(parameters, "resetTpm"):
@@ -396,32 +317,18 @@ def _guest_fields(
 
 def _ignored(parameters: Mapping[str, Any], system_tags: Sequence[str]) -> Iterator[str]:
     """What has no effect in this version, by name. Its form is checked all the same."""
-    yield from ignored_fields(_list(parameters, "vmNicParams"))
-    if _list(parameters, "diskAOs"):
-        yield "diskAOs"
     record_alone = _strategy(parameters) is CloneStrategy.JUST_CREATE
     for tag in system_tags:
         first = tag.partition("::")[0]
-        if record_alone or first not in _EFFECTIVE_TAGS | _GUEST_TAGS:
+        if record_alone or first not in tags_of.EFFECTIVE | tags_of.OF_GUESTS:
             yield f"systemTags[{first}]"
     if record_alone:
         yield from (beyond for beyond in _BEYOND_THE_RECORD if parameters.get(beyond))
 
 
 def _list(parameters: Mapping[str, Any], field: str) -> list[Any]:
-    given = _embedded_json(field, parameters.get(field))
+    """Newer clients send the list as a string of JSON; an empty one is as good as none."""
+    given = embedded_json(f"{field}] of message[{MESSAGE}", parameters.get(field))
     if given is not None and not isinstance(given, list):
         raise InvalidArgument(f"field[{field}] of message[{MESSAGE}] must be a list")
     return given or []
-
-
-def _embedded_json(field: str, given: Any) -> Any:
-    """Newer clients send the list as a string of JSON; an empty one is as good as none."""
-    if not isinstance(given, str):
-        return given
-    try:
-        return json.loads(given) if given.strip() else None
-    except (ValueError, RecursionError):
-        raise InvalidArgument(
-            f"field[{field}] of message[{MESSAGE}] is a string, but not one of JSON"
-        ) from None

@@ -1,10 +1,15 @@
 """What all names of one job share, once the request was judged against the inventory."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from app.domain.addressing import nth_ip, nth_mac
+from app.domain.disk_params import DiskWish
 from app.domain.guest import GuestWish
+from app.domain.machine_wish import MachineWish
 from app.domain.nic_params import NicWish
 from app.domain.plan import CloneMethod, CloneStrategy, VolumeType
+from app.domain.system_tags import Subnet
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +19,9 @@ class VolumeWish:
     method: CloneMethod = CloneMethod.AUTO
     storage_uuid: str | None = None  # None: the source volume's own
     system_tags: tuple[str, ...] = ()
+    size: int | None = None  # virtual; None: the source volume's
+    name: str | None = None  # None: made of the VM's
+    offering_uuid: str | None = None  # the disk offering that says its size
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +53,35 @@ class CloneSpec:
     reset_tpm: bool = False
     nics: tuple[NicWish, ...] = ()  # none: as the source
 
+    disks: tuple[DiskWish, ...] = ()  # further data disks, empty
+    machine: MachineWish = field(default_factory=MachineWish)
+    custom_macs: tuple[tuple[str, str], ...] = ()  # (L3 network, MAC)
+    subnets: tuple[Subnet, ...] = ()
+    names: int = 1  # how many the request has: as many addresses follow a NIC's first one
+
     @property
-    def asked_ips(self) -> tuple[tuple[str, str], ...]:
-        """(L3 network, address) of all that is asked for by name."""
-        return self.static_ips + tuple((nic.l3_network_uuid, nic.ip) for nic in self.nics if nic.ip)
+    def asked_ips(self) -> Iterator[tuple[str, str]]:
+        """(L3 network, address) of all that is asked for by name, IPv4 and IPv6."""
+        yield from self.static_ips
+        for nic in self.nics:
+            for first in filter(None, (nic.ip, nic.ip6)):
+                for number in range(self.names):
+                    address = nth_ip(first, number)
+                    if address is not None:
+                        yield nic.l3_network_uuid, address
+
+    @property
+    def asked_macs(self) -> Iterator[str]:
+        yield from (mac for _, mac in self.custom_macs)
+        for nic in self.nics:
+            if nic.mac is not None:
+                macs = (nth_mac(nic.mac, number) for number in range(self.names))
+                yield from filter(None, macs)
+
+    def subnet(self, l3_network_uuid: str) -> Subnet:
+        """What tags say of it."""
+        known = (s for s in self.subnets if s.l3_network_uuid == l3_network_uuid)
+        return next(known, Subnet(l3_network_uuid))
 
     def includes(self, volume_type: VolumeType, volume_uuid: str) -> bool:
         """The root volume always; data volumes with `full`, or as chosen one by one."""

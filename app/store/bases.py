@@ -85,6 +85,7 @@ def hand_over(database: Database, claim: Claim, volume: VolumePlan) -> bool:
     """True if the base's own file becomes this volume: nobody else stands on its set or waits for
     it. Named here before the file moves, so that a second try finds the same answer."""
     check_move(BaseSetState.READY, BaseSetState.DELETING)
+    assert volume.base is not None  # a new disk asks for none
     parameters = {
         "base": volume.base.uuid,
         "volume": volume.uuid,

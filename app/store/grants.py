@@ -1,7 +1,7 @@
 """What the scheduler reads and writes: waiting jobs and items, and the rows of a grant."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -145,6 +145,17 @@ def free_macs(connection: Connection, number: int, rng: random.Random) -> Iterat
         yield prefix + ":00"
     while True:
         yield from free_macs(connection, number, rng)
+
+
+def unused_macs(connection: Connection, macs: Iterable[str]) -> set[str]:
+    """Those that no NIC has."""
+    asked = set(macs)
+    if not asked:
+        return asked
+    used = connection.execute(
+        text("SELECT mac FROM vm_nics WHERE mac = ANY(:macs)"), {"macs": list(asked)}
+    ).scalars()
+    return asked.difference(used)
 
 
 @dataclass(slots=True)

@@ -1,19 +1,32 @@
 """Small questions about the inventory that judging a request asks."""
 
-from sqlalchemy import Connection, text
+from typing import Any
+
+from sqlalchemy import Connection
 from sqlmodel import col
 
 from app.domain import addressing
+from app.domain.addressing import AddressRange
 from app.store import shares
 from app.store.accounts import ADMIN_UUID
-from app.store.models import Account, AccountType, Cluster, Host, L3Network, PrimaryStorage
+from app.store.models import (
+    Account,
+    AccountType,
+    Cluster,
+    DiskOffering,
+    Host,
+    IpRange,
+    L3Network,
+    PrimaryStorage,
+)
 from app.store.sql import select_columns
 
-_TABLES: dict[str, type[Cluster | Host | PrimaryStorage | L3Network]] = {
+_TABLES: dict[str, type[Cluster | Host | PrimaryStorage | L3Network | DiskOffering]] = {
     "ClusterVO": Cluster,
     "HostVO": Host,
     "PrimaryStorageVO": PrimaryStorage,
     "L3NetworkVO": L3Network,
+    "DiskOfferingVO": DiskOffering,
 }
 
 
@@ -42,17 +55,31 @@ def may_copy(
     )
 
 
-def in_range(connection: Connection, l3_network_uuid: str, ip: str) -> bool:
-    try:
-        number = addressing.to_number(ip)
-    except ValueError:
-        return False
-    return bool(
-        connection.scalar(
-            text(
-                "SELECT EXISTS (SELECT 1 FROM ip_ranges WHERE l3_network_uuid = :uuid "
-                "AND :number BETWEEN start_ip_in_long AND end_ip_in_long)"
-            ),
-            {"uuid": l3_network_uuid, "number": number},
-        )
+def ranges(connection: Connection, l3_network_uuid: str) -> list[AddressRange]:
+    """Of both families."""
+    rows = connection.execute(
+        select_columns(IpRange).where(col(IpRange.l3_network_uuid) == l3_network_uuid)
+    ).all()
+    return list(map(range_of, rows))
+
+
+def range_of(row: Any) -> AddressRange:
+    """A row of ip_ranges."""
+    return AddressRange(
+        row.uuid,
+        addressing.split_ip(row.start_ip)[1],
+        addressing.split_ip(row.end_ip)[1],
+        row.netmask,
+        row.gateway,
+        row.ip_version,
+    )
+
+
+def offered_bytes(connection: Connection, disk_offering_uuid: str) -> int:
+    return int(
+        connection.execute(
+            select_columns(DiskOffering.disk_size).where(
+                col(DiskOffering.uuid) == disk_offering_uuid
+            )
+        ).scalar_one()
     )

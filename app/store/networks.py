@@ -1,47 +1,88 @@
 """The addresses that a batch of grants may give out, network by network."""
 
 import random
+import sys
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from sqlalchemy import Connection, text
 
 from app.domain import addressing
 from app.domain.addressing import AddressRange
 from app.domain.errors import AddressUnavailable
+from app.store import lookups
 from app.store.models import IpAllocator
 
-Free = tuple[AddressRange, int]
+VERSIONS = (4, 6)
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """An address that nobody has; without a range nothing is known of its subnet."""
+
+    version: int
+    number: int
+    address_range: AddressRange | None = None
+
+    @property
+    def ip(self) -> str:
+        return addressing.text_of(self.version, self.number)
+
+    @property
+    def netmask(self) -> str | None:
+        return self.address_range.netmask if self.address_range else None
+
+    @property
+    def gateway(self) -> str | None:
+        return self.address_range.gateway if self.address_range else None
+
+
+@dataclass(slots=True)
+class AddressPool:
+    """One family of a network. `free` holds more addresses than the batch needs, if there are as
+    many; `asked` those that requests name and that are free, outside of `free`."""
+
+    has_ranges: bool
+    free: deque[Free]
+    asked: dict[int, Free]
 
 
 @dataclass(slots=True)
 class L3View:
-    """`free` holds more addresses than the batch needs, if the network has as many; `asked` those
-    that requests name and that are free, outside of `free`."""
-
     uuid: str
     name: str
     bridge: str | None
     libvirt_network: str | None
     dns: tuple[str, ...]
     allocator: IpAllocator
-    free: deque[Free]
-    asked: dict[int, Free]
+    pools: Mapping[int, AddressPool]  # by IP version, both
 
-    def pick(self) -> Free:
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """Those in which each NIC has an address; none where others give them out."""
+        return tuple(version for version in VERSIONS if self.pools[version].has_ranges)
+
+    def pick(self, version: int) -> Free:
         """Raises AddressUnavailable."""
-        if self.free:
-            return self.free.popleft()
+        pool = self.pools[version]
+        if pool.free:
+            return pool.free.popleft()
         raise AddressUnavailable(
             f"IP allocator strategy[{self.allocator}] failed, because no ip is available in this "
             f"l3Network[name:{self.name}, uuid:{self.uuid}]"
         )
 
+    def has(self, ip: str) -> bool:
+        version, number = addressing.split_ip(ip)
+        return number in self.pools[version].asked
+
     def take(self, ip: str) -> Free:
         """This very address. Raises AddressUnavailable if it is outside or in use."""
-        found = self.asked.pop(addressing.to_number(ip), None)
+        version, number = addressing.split_ip(ip)
+        found = self.pools[version].asked.pop(number, None)
         if found is None:
             raise AddressUnavailable(
                 f"IP allocator strategy[{self.allocator}] failed, because IP[{ip}] is not "
@@ -50,18 +91,20 @@ class L3View:
         return found
 
     def give_back(self, address: Free, *, was_asked: bool) -> None:
+        pool = self.pools[address.version]
         if was_asked:
-            self.asked[address[1]] = address
+            pool.asked[address.number] = address
         else:
-            self.free.appendleft(address)
+            pool.free.appendleft(address)
 
 
 @dataclass(frozen=True, slots=True)
 class AddressNeed:
-    """What a batch wants of one network: this many addresses, and these very ones."""
+    """What a batch wants of one network: this many addresses of each family that it has, and
+    these very ones, as (version, number)."""
 
     number: int
-    asked: frozenset[int]
+    asked: frozenset[tuple[int, int]]
 
 
 def load_network(
@@ -74,31 +117,15 @@ def load_network(
         ),
         {"uuid": l3_uuid},
     ).one()
-    ranges = [
-        AddressRange(row.uuid, row.start_ip_in_long, row.end_ip_in_long, row.netmask, row.gateway)
-        for row in connection.execute(
-            text(
-                "SELECT * FROM ip_ranges WHERE l3_network_uuid = :uuid AND ip_version = 4 "
-                "ORDER BY created_at, start_ip_in_long"
-            ),
-            {"uuid": l3_uuid},
-        ).all()
-    ]
+    ranges: dict[int, list[AddressRange]] = {version: [] for version in VERSIONS}
+    for row in connection.execute(
+        text("SELECT * FROM ip_ranges WHERE l3_network_uuid = :uuid ORDER BY created_at, start_ip"),
+        {"uuid": l3_uuid},
+    ).all():
+        ranges[row.ip_version].append(lookups.range_of(row))
     allocator = IpAllocator(network.ip_allocator)
-    gateways = {addressing.to_number(r.gateway) for r in ranges if r.gateway}
-    reserved = gateways | need.asked
-    taken_asked = _taken(connection, l3_uuid, need.asked)
-    asked = {
-        number: (address_range, number)
-        for address_range in ranges
-        for number in need.asked - taken_asked - gateways
-        if number in address_range
-    }
-    free: list[Free] = []
-    if allocator is IpAllocator.RANDOM and ranges:
-        free = _sample(connection, l3_uuid, ranges[0], need.number, reserved, rng)
-    if len(free) < need.number:
-        free = _search(connection, l3_uuid, ranges, allocator, need.number, reserved, rng)
+    # Without any range the network gives out no addresses, and a named one is of no range.
+    gives_out = any(ranges.values())
     return L3View(
         l3_uuid,
         network.name,
@@ -106,67 +133,107 @@ def load_network(
         network.libvirt_network,
         tuple(network.dns or ()),
         allocator,
-        deque(free),
-        asked,
+        {
+            version: _Search(
+                connection,
+                l3_uuid,
+                version,
+                ranges[version],
+                allocator,
+                frozenset(number for of, number in need.asked if of == version),
+                rng,
+            ).pool(need.number, gives_out=gives_out)
+            for version in VERSIONS
+        },
     )
 
 
-def _sample(
-    connection: Connection,
-    l3_uuid: str,
-    address_range: AddressRange,
-    number: int,
-    reserved: Set[int],
-    rng: random.Random,
-) -> list[Free]:
-    """Free addresses among twice as many drawn by chance: enough unless the range is filling up,
-    and its cost does not grow with the addresses in use."""
-    draws = min(address_range.size, 2 * number + 16)
-    drawn = rng.sample(range(address_range.start, address_range.end + 1), draws)
-    taken = _taken(connection, l3_uuid, drawn) | reserved
-    return [(address_range, n) for n in drawn if n not in taken]
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """Of one family of a network."""
 
+    connection: Connection
+    l3_uuid: str
+    version: int
+    ranges: Sequence[AddressRange]
+    allocator: IpAllocator
+    asked: frozenset[int]
+    rng: random.Random
 
-def _search(
-    connection: Connection,
-    l3_uuid: str,
-    ranges: Sequence[AddressRange],
-    allocator: IpAllocator,
-    number: int,
-    reserved: Set[int],
-    rng: random.Random,
-) -> list[Free]:
-    """The ranges in order, with all that is taken known."""
-    taken = set(
-        connection.execute(
+    def pool(self, number: int, *, gives_out: bool) -> AddressPool:
+        gateways = {addressing.split_ip(r.gateway)[1] for r in self.ranges if r.gateway}
+        left = self.asked - self._taken(self.asked) - gateways
+        asked = {n: Free(self.version, n, r) for r in self.ranges for n in left if n in r}
+        if not gives_out:
+            asked = {n: Free(self.version, n) for n in left}
+        free = self._free(number, gateways | self.asked) if self.ranges else []
+        return AddressPool(bool(self.ranges), deque(free), asked)
+
+    def _free(self, number: int, reserved: Set[int]) -> list[Free]:
+        if self.allocator is IpAllocator.RANDOM:
+            free = self._sample(self.ranges[0], number, reserved)
+            if len(free) >= number:
+                return free
+        return self._search(number, reserved)
+
+    def _sample(self, address_range: AddressRange, number: int, reserved: Set[int]) -> list[Free]:
+        """Free addresses among twice as many drawn by chance: enough unless the range is filling
+        up, and its cost does not grow with the addresses in use."""
+        draws = min(address_range.size, 2 * number + 16)
+        start, end = address_range.start, address_range.end
+        if address_range.size > sys.maxsize:  # more than a range() can be drawn from
+            drawn = list(dict.fromkeys(self.rng.randint(start, end) for _ in range(draws)))
+        else:
+            drawn = self.rng.sample(range(start, end + 1), draws)
+        taken = self._taken(drawn) | reserved
+        return [Free(self.version, n, address_range) for n in drawn if n not in taken]
+
+    def _search(self, number: int, reserved: Set[int]) -> list[Free]:
+        """The ranges in order, with all that is taken known."""
+        taken = self._all_taken() | reserved
+        free: list[Free] = []
+        for address_range in self.ranges:
+            numbers = (
+                addressing.first_available(address_range, taken)
+                if self.allocator is IpAllocator.FIRST_AVAILABLE
+                else addressing.random_free(address_range, taken, self.rng)
+            )
+            wanted = islice(numbers, number - len(free))
+            free += [Free(self.version, n, address_range) for n in wanted]
+        return free
+
+    def _all_taken(self) -> set[int]:
+        column = "ip_in_long" if self.version == 4 else "ip"
+        found = self.connection.execute(
             text(
-                "SELECT ip_in_long FROM used_ips WHERE l3_network_uuid = :uuid AND ip_version = 4"
+                f"SELECT {column} FROM used_ips WHERE l3_network_uuid = :uuid "  # noqa: S608
+                "AND ip_version = :version"
             ),
-            {"uuid": l3_uuid},
+            {"uuid": self.l3_uuid, "version": self.version},
         ).scalars()
-    )
-    taken |= reserved
-    free: list[Free] = []
-    for address_range in ranges:
-        numbers = (
-            addressing.first_available(address_range, taken)
-            if allocator is IpAllocator.FIRST_AVAILABLE
-            else addressing.random_free(address_range, taken, rng)
+        return set(found if self.version == 4 else (addressing.split_ip(ip)[1] for ip in found))
+
+    def _taken(self, numbers: Iterable[int]) -> set[int]:
+        """Of these. IPv6's are known by their text: their numbers fit into no column."""
+        if self.version == 4:
+            return set(self._used("ip_in_long", list(numbers)))
+        of_ip = {addressing.text_of(6, number): number for number in numbers}
+        return {of_ip[ip] for ip in self._used("ip", list(of_ip))}
+
+    def _used(self, column: str, values: list[Any]) -> Sequence[Any]:
+        if not values:
+            return []
+        return (
+            self.connection.execute(
+                text(
+                    f"SELECT {column} FROM used_ips WHERE l3_network_uuid = :uuid "  # noqa: S608
+                    f"AND {column} = ANY(:values) AND ip_version = :version"
+                ),
+                {"uuid": self.l3_uuid, "values": values, "version": self.version},
+            )
+            .scalars()
+            .all()
         )
-        free += [(address_range, n) for n in islice(numbers, number - len(free))]
-    return free
-
-
-def _taken(connection: Connection, l3_uuid: str, numbers: Iterable[int]) -> set[int]:
-    return set(
-        connection.execute(
-            text(
-                "SELECT ip_in_long FROM used_ips WHERE l3_network_uuid = :uuid "
-                "AND ip_in_long = ANY(:numbers) AND ip_version = 4"
-            ),
-            {"uuid": l3_uuid, "numbers": list(numbers)},
-        ).scalars()
-    )
 
 
 def needs(
@@ -178,9 +245,9 @@ def needs(
 ) -> dict[str, AddressNeed]:
     """By network: at most `number` clones of any of these source VMs, or with NICs in these
     networks."""
-    asked: dict[str, set[int]] = defaultdict(set)
+    asked: dict[str, set[tuple[int, int]]] = defaultdict(set)
     for l3_uuid, ip in asked_ips:
-        asked[l3_uuid].add(addressing.to_number(ip))
+        asked[l3_uuid].add(addressing.split_ip(ip))
     rows = connection.execute(
         text(
             "SELECT l3_network_uuid, max(nics) AS nics FROM (SELECT l3_network_uuid, "

@@ -63,6 +63,7 @@ class SourceVm:
     memory_size: int
     platform: str
     architecture: str
+    guest_os_type: str | None
     allocator_strategy: str | None
     default_l3_network_uuid: str | None
     nics: tuple[SourceNic, ...]
@@ -96,6 +97,7 @@ def load(connection: Connection, vm_uuid: str) -> SourceVm | None:
         memory_size=row.memory_size,
         platform=row.platform,
         architecture=row.architecture,
+        guest_os_type=row.guest_os_type,
         allocator_strategy=row.allocator_strategy,
         default_l3_network_uuid=row.default_l3_network_uuid,
         nics=tuple(SourceNic(*nic) for nic in nics),

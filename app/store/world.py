@@ -59,6 +59,7 @@ class World:
     l3_networks: dict[str, L3View]
     sources: Family
     accounts: Family
+    macs: set[str]  # those that requests name and that are free
     releasing: bool  # some items are rolling back and will give back what they hold
 
 
@@ -82,6 +83,7 @@ def load(connection: Connection, *, defaults: Defaults, keep_free: float) -> Wor
             set_limits, LimitScope.ACCOUNT, WaitReason.ACCOUNT_SHARE, under_way.accounts
         ),
         l3_networks={},
+        macs=set(),
         releasing=bool(
             connection.scalar(
                 text("SELECT EXISTS (SELECT 1 FROM items WHERE state = 'RollingBack')")

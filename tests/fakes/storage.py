@@ -59,7 +59,7 @@ class FakeStorage:
     def clone(self, volume: VolumePlan, control: CopyControl) -> VolumeFacts:
         self._called("clone")
         control.checkpoint()
-        assert volume.base.uuid in self.bases
+        assert volume.base is None or volume.base.uuid in self.bases
         self.volumes[volume.uuid] = volume
         control.progress(100)
         method = CloneMethod.LINKED if volume.method is CloneMethod.AUTO else volume.method
@@ -68,6 +68,7 @@ class FakeStorage:
     def hand_over(self, volume: VolumePlan, control: CopyControl) -> VolumeFacts:
         self._called("hand_over")
         control.checkpoint()
+        assert volume.base is not None
         self.bases.pop(volume.base.uuid, None)
         self.volumes[volume.uuid] = volume
         return VolumeFacts(CloneMethod.FULL, volume.format, actual_size=4096)

@@ -9,7 +9,7 @@ docs/guest-identity.md.
 
 import base64
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 from functools import lru_cache
@@ -141,37 +141,45 @@ def _keys_of(user_data: str) -> frozenset[str] | None:
 
 def _network(nics: Sequence[NicPlan]) -> dict[str, Any]:
     ordered = sorted(nics, key=lambda nic: nic.device_id)
+    default = _default_nics(ordered)
     return {
         "version": 2,
         # The key names nothing where netplan renders. Releases before 20.1 take it for the name
         # of the interface with other renderers, and `eth0` is the one that it mostly has there.
-        "ethernets": {
-            f"eth{nic.device_id}": _ethernet(nic, is_default=nic in _default_nics(ordered))
-            for nic in ordered
-        },
+        "ethernets": {f"eth{nic.device_id}": _ethernet(nic, default) for nic in ordered},
     }
 
 
-def _default_nics(nics: Sequence[NicPlan]) -> list[NicPlan]:
+def _addresses(nic: NicPlan) -> Iterator[tuple[str, str | None]]:
+    """(address with its prefix, its gateway); an address without a known subnet is left to DHCP."""
+    if nic.ip is not None and nic.netmask is not None:
+        yield ip_interface(f"{nic.ip}/{nic.netmask}").with_prefixlen, nic.gateway
+    if nic.ip6 is not None and nic.prefix6 is not None:
+        yield f"{nic.ip6}/{nic.prefix6}", nic.gateway6
+
+
+def _default_nics(nics: Sequence[NicPlan]) -> dict[int, NicPlan]:
     """Of IPv4 and of IPv6, the first one that has a gateway: the VM's default NIC before the
     others, and those that are plugged in before those that are not."""
     first: dict[int, NicPlan] = {}
     for nic in sorted(nics, key=lambda nic: (not nic.is_default, not nic.link_up)):
-        if nic.ip and nic.gateway:
-            first.setdefault(ip_address(nic.gateway).version, nic)
-    return list(first.values())
+        for _, gateway in _addresses(nic):
+            if gateway is not None:
+                first.setdefault(ip_address(gateway).version, nic)
+    return first
 
 
-def _ethernet(nic: NicPlan, *, is_default: bool) -> dict[str, Any]:
+def _ethernet(nic: NicPlan, default: Mapping[int, NicPlan]) -> dict[str, Any]:
     """Matched by its MAC and not renamed: names differ from guest to guest."""
     content: dict[str, Any] = {"match": {"macaddress": nic.mac.lower()}}
-    if nic.ip is None or nic.netmask is None:
+    addresses = list(_addresses(nic))
+    if not addresses:
         # By its machine-id, which is still the source's then, a clone would get another's lease.
         return content | {"dhcp4": True, "dhcp-identifier": "mac"}
-    address = ip_interface(f"{nic.ip}/{nic.netmask}")
-    content["addresses"] = [address.with_prefixlen]
-    if is_default:
-        content[_GATEWAY[address.version]] = nic.gateway
+    content["addresses"] = [address for address, _ in addresses]
+    for _, gateway in addresses:
+        if gateway is not None and default[ip_address(gateway).version] == nic:
+            content[_GATEWAY[ip_address(gateway).version]] = gateway
     if nic.dns:
         content["nameservers"] = {"addresses": list(nic.dns)}
     return content

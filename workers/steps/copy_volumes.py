@@ -1,4 +1,4 @@
-"""The clone's own volumes, made from the job's bases."""
+"""The clone's own volumes, made from the job's bases, and new ones."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,8 @@ class CopyRootVolume(Step):
 
 
 class CopyDataVolumes(Step):
-    """Give the clone its own copy of each data volume of the source, all of the same moment.
+    """Give the clone its own copy of each data volume of the source, all of the same moment, and
+    the new disks that were asked for.
 
     Needs, leaves, raises and undo: as CopyRootVolume, for each of the plan's data volumes
     """
@@ -58,6 +59,7 @@ def _takes_base(volume: VolumePlan, ctx: StepContext) -> bool:
     """A base that nobody else needs becomes its last full copy: one full clone is one copy."""
     return (
         volume.method is CloneMethod.FULL
+        and volume.base is not None
         and volume.storage == volume.base.storage
         and volume.size == volume.base.virtual_size
         and ctx.take_base(volume)

@@ -111,6 +111,7 @@ class LocalStorage:
 
     def hand_over(self, volume: VolumePlan, control: CopyControl) -> VolumeFacts:
         with self._opened(f"making volume {volume.uuid} of its base") as opened:
+            assert volume.base is not None  # a new disk takes none
             final, base = opened.relative(volume.path), opened.relative(volume.base.path)
             control.checkpoint()
             # Of an earlier run that copied, while others still needed the base.
@@ -198,21 +199,25 @@ def _fill_base(volume: SourceVolume, target: int, size: int, control: CopyContro
 
 def _fill_volume(volume: VolumePlan, target: int, control: CopyControl) -> CloneMethod:
     """Make the empty file the volume; how it was made."""
-    with _opened_base(volume.base) as descriptor:
+    base = volume.base
+    if base is None:
+        qcow2.write_empty(target, volume.size)
+        return CloneMethod.FULL
+    with _opened_base(base) as descriptor:
         if volume.method is CloneMethod.REFLINK:
             if reflink(descriptor, target):
-                _grow(volume, target, control)
+                _grow(volume, base, target, control)
                 return CloneMethod.REFLINK
             if not volume.fallback:
                 raise OperationFailed(
-                    f"volume {volume.uuid} cannot be a reflink of {volume.base.path}: the file "
+                    f"volume {volume.uuid} cannot be a reflink of {base.path}: the file "
                     "system cannot share these two; choose cloneMode::linked or cloneMode::full"
                 )
         if volume.method is not CloneMethod.FULL and volume.format is VolumeFormat.QCOW2:
-            qcow2.write_overlay(target, volume.size, volume.base.path, volume.base.format)
+            qcow2.write_overlay(target, volume.size, base.path, base.format)
             return CloneMethod.LINKED
         copy_sparse(descriptor, target, control)
-        _grow(volume, target, control)
+        _grow(volume, base, target, control)
         return CloneMethod.FULL
 
 
@@ -230,9 +235,9 @@ def _opened_base(base: BaseFile) -> Iterator[int]:
             yield descriptor
 
 
-def _grow(volume: VolumePlan, target: int, control: CopyControl) -> None:
+def _grow(volume: VolumePlan, base: BaseFile, target: int, control: CopyControl) -> None:
     """A copy has its base's size; the volume may be planned larger."""
-    if volume.size <= volume.base.virtual_size:
+    if volume.size <= base.virtual_size:
         return
     if volume.format is VolumeFormat.RAW:
         os.ftruncate(target, volume.size)

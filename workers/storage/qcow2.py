@@ -1,4 +1,4 @@
-"""The qcow2 format: empty overlays written by our own code, headers read and judged.
+"""The qcow2 format: empty images written by our own code, headers read and judged.
 
 A guest can write any header into a disk it owns, so a header is believed only as far as the
 inventory declares it: a backing file, a data file or a key that nobody declared is refused.
@@ -70,18 +70,34 @@ def write_overlay(
 ) -> None:
     """Make the empty file an empty qcow2 version 3 image on top of `backing_path`.
 
-    Three pages take room on disk: header, refcount table and refcount block; the L1 table is a
-    hole. `virtual_size` is rounded up to whole sectors, as QEMU does. Raises OperationFailed for
-    what no qcow2 file can be.
+    Raises OperationFailed for what no qcow2 file can be.
     """
-    name = os.fsencode(backing_path)
+    _write(descriptor, virtual_size, backing_path, backing_format)
+
+
+def write_empty(descriptor: int, virtual_size: int) -> None:
+    """Make the empty file a qcow2 version 3 image of zeros that stands on nothing. Raises
+    OperationFailed for what no qcow2 file can be."""
+    _write(descriptor, virtual_size, None, None)
+
+
+def _write(
+    descriptor: int,
+    virtual_size: int,
+    backing_path: str | None,
+    backing_format: VolumeFormat | None,
+) -> None:
+    """Three pages take room on disk: header, refcount table and refcount block; the L1 table is a
+    hole. `virtual_size` is rounded up to whole sectors, as QEMU does."""
+    name = os.fsencode(backing_path or "")
     size = -(-virtual_size // SECTOR) * SECTOR
     l1_entries = -(-size // L2_COVERS)
     if len(name) > MAX_BACKING_NAME or l1_entries * 8 > MAX_L1_BYTES:
+        what = f"linked clone of {backing_path}" if backing_path else "new disk"
         raise OperationFailed(
-            f"no linked clone of {virtual_size} bytes can be made of {backing_path}: qcow2 allows "
+            f"no {what} with {virtual_size} bytes can be made: qcow2 allows "
             f"paths of {MAX_BACKING_NAME} bytes and volumes of {MAX_L1_BYTES // 8 * L2_COVERS} "
-            "bytes; choose cloneMode::full"
+            "bytes; choose cloneMode::full or a smaller size"
         )
     used = 3 + -(-l1_entries * 8 // CLUSTER)
     os.ftruncate(descriptor, used * CLUSTER)
@@ -90,19 +106,19 @@ def write_overlay(
     os.pwrite(descriptor, struct.pack(f">{used}H", *[1] * used), 2 * CLUSTER)
 
 
-def _head(size: int, l1_entries: int, name: bytes, backing_format: VolumeFormat) -> bytes:
-    format_name = backing_format.encode()
-    extensions = (
-        _EXTENSION.pack(_BACKING_FORMAT, len(format_name))
-        + format_name.ljust(-(-len(format_name) // 8) * 8, b"\0")
-        + _EXTENSION.pack(_END_EXTENSION, 0)
-    )
+def _head(size: int, l1_entries: int, name: bytes, backing_format: VolumeFormat | None) -> bytes:
+    extensions = b""
+    if backing_format is not None:
+        format_name = backing_format.encode()
+        extensions = _EXTENSION.pack(_BACKING_FORMAT, len(format_name))
+        extensions += format_name.ljust(-(-len(format_name) // 8) * 8, b"\0")
+    extensions += _EXTENSION.pack(_END_EXTENSION, 0)
     header_length = _V2.size + _V3.size
     return (
         _V2.pack(
             MAGIC,
             3,
-            header_length + len(extensions),
+            header_length + len(extensions) if name else 0,
             len(name),
             CLUSTER_BITS,
             size,

@@ -59,7 +59,7 @@ class SimulatorStorage:
             simulate("clone", self._settings)
             control.checkpoint()
             self._volumes.add(volume.uuid)
-        full = volume.method is CloneMethod.FULL
+        full = volume.method is CloneMethod.FULL and volume.base is not None
         actual_size = volume.size if full else THIN_BYTES
         if full:
             control.progress(volume.size)
@@ -69,6 +69,7 @@ class SimulatorStorage:
         control.checkpoint()
         simulate("hand_over", self._settings)
         self._volumes.add(volume.uuid)
+        assert volume.base is not None  # a new disk takes none
         self._bases.remove(volume.base.uuid)
         return VolumeFacts(CloneMethod.FULL, volume.format, volume.size)
 

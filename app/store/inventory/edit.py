@@ -9,6 +9,7 @@ from app.store.inventory.rows import table_of
 from app.store.inventory.values import Kind
 from app.store.models import (
     Cluster,
+    DiskOffering,
     Host,
     Image,
     InstanceOffering,
@@ -31,6 +32,7 @@ _MODELS: dict[Kind, type[SQLModel]] = {
     Kind.NETWORK: L3Network,
     Kind.IMAGE: Image,
     Kind.OFFERING: InstanceOffering,
+    Kind.DISK_OFFERING: DiskOffering,
     Kind.VM: VmInstance,
 }
 
@@ -75,6 +77,7 @@ _USES: dict[Kind, tuple[tuple[str, str], ...]] = {
         ("volumes", "SELECT name FROM volumes WHERE root_image_uuid = :uuid"),
     ),
     Kind.OFFERING: (("VMs", "SELECT name FROM vm_instances WHERE instance_offering_uuid = :uuid"),),
+    Kind.DISK_OFFERING: (("volumes", "SELECT name FROM volumes WHERE disk_offering_uuid = :uuid"),),
     Kind.VM: (
         (
             "unfinished jobs",

@@ -9,7 +9,16 @@ from sqlmodel import col
 from app.domain.addressing import AddressRange
 from app.store import models
 from app.store.inventory.catalogue import known_images, known_offerings
-from app.store.inventory.values import Cluster, Host, Inventory, Network, Storage, Zone
+from app.store.inventory.values import (
+    Cluster,
+    DiskOffering,
+    Host,
+    Inventory,
+    Network,
+    Storage,
+    Zone,
+)
+from app.store.lookups import range_of
 from app.store.sql import select_columns
 
 
@@ -72,6 +81,12 @@ def load(connection: Connection) -> Known:
         networks=_networks(connection, zones, clusters),
         images=known_images(connection),
         offerings=known_offerings(connection),
+        disk_offerings={
+            row.name: DiskOffering(row.uuid, row.name, row.description, row.disk_size)
+            for row in connection.execute(
+                select(models.DiskOffering).order_by(col(models.DiskOffering.name))
+            )
+        },
     )
     return Known(inventory, _adopted_vms(connection))
 
@@ -107,13 +122,13 @@ def _networks(
         attached[link.l3_network_uuid].append(clusters[link.cluster_uuid])
     ranges: dict[str, list[AddressRange]] = defaultdict(list)
     for row in connection.execute(
-        select(models.IpRange).order_by(col(models.IpRange.start_ip_in_long))
-    ):
-        ranges[row.l3_network_uuid].append(
-            AddressRange(
-                row.uuid, row.start_ip_in_long, row.end_ip_in_long, row.netmask, row.gateway
-            )
+        select(models.IpRange).order_by(
+            col(models.IpRange.ip_version),
+            col(models.IpRange.start_ip_in_long),
+            col(models.IpRange.start_ip),
         )
+    ):
+        ranges[row.l3_network_uuid].append(range_of(row))
     return {
         row.name: Network(
             uuid=row.uuid,
@@ -148,7 +163,7 @@ def adopted_vms(connection: Connection) -> list[AdoptedVm]:
         select_columns(models.VmNic.vm_instance_uuid, models.VmNic.mac, models.UsedIp.ip_in_long)
         .join(models.UsedIp, col(models.UsedIp.vm_nic_uuid) == col(models.VmNic.uuid))
         .join(models.VmInstance, vm == nic)
-        .where(adopted)
+        .where(adopted, col(models.UsedIp.ip_version) == 4)
     ):
         addresses[row.vm_instance_uuid][row.mac] = row.ip_in_long
     tags: dict[tuple[str, models.TagKind], list[str]] = defaultdict(list)

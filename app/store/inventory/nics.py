@@ -148,7 +148,7 @@ def _kept_addresses(
         if row.l3_network_uuid == nic.network.uuid and (
             row.ip_in_long == nic.ip
             if nic.ip is not None
-            else any(row.ip_in_long in r for r in nic.network.ranges)
+            else any(row.ip_in_long in r for r in nic.network.ranges4)
         ):
             kept[nic.uuid] = row.uuid
     return kept
@@ -171,10 +171,10 @@ class _Pool:
                 f"the address {to_text(nic.ip)} of network '{self.network.name}' is in use already"
             )
         self.taken.add(nic.ip)
-        return next((r for r in self.network.ranges if nic.ip in r), None), nic.ip
+        return next((r for r in self.network.ranges4 if nic.ip in r), None), nic.ip
 
     def _pick(self) -> tuple[AddressRange, int]:
-        for address_range in self.network.ranges:
+        for address_range in self.network.ranges4:
             free = (
                 first_available(address_range, self.taken)
                 if self.network.ip_allocator is IpAllocator.FIRST_AVAILABLE
@@ -190,7 +190,7 @@ class _Pool:
 
 def _pools(connection: Connection, networks: dict[str, Network]) -> dict[str, _Pool]:
     pools = {
-        network.uuid: _Pool(network, {to_number(r.gateway) for r in network.ranges if r.gateway})
+        network.uuid: _Pool(network, {to_number(r.gateway) for r in network.ranges4 if r.gateway})
         for network in networks.values()
     }
     for row in connection.execute(
@@ -204,7 +204,7 @@ def _pools(connection: Connection, networks: dict[str, Network]) -> dict[str, _P
 
 def _address_row(nic: DeclaredNic, address_range: AddressRange | None, number: int) -> Row:
     around = address_range or next(
-        r for r in nic.network.ranges if IPv4Address(number) in subnet(r)
+        r for r in nic.network.ranges4 if IPv4Address(number) in subnet(r)
     )
     return {
         "uuid": uuid4().hex,

@@ -1,4 +1,4 @@
-"""Writes zones, clusters, hosts, primary storage and L3 networks.
+"""Writes zones, clusters, hosts, primary storage, L3 networks and disk offerings.
 
 States are not written, so that an operator's Disabled outlives the next apply.
 """
@@ -6,14 +6,14 @@ States are not written, so that an operator's Disabled outlives the next apply.
 from sqlalchemy import Connection, delete, select, text
 from sqlmodel import col
 
-from app.domain.addressing import to_text
 from app.store import capacity
 from app.store.inventory.rows import replace, upsert
-from app.store.inventory.values import Inventory, Network, Storage, subnet
+from app.store.inventory.values import Inventory, Network, Storage, cidr
 from app.store.models import (
     Cluster,
     ClusterL3Network,
     ClusterPrimaryStorage,
+    DiskOffering,
     Host,
     IpRange,
     L3Network,
@@ -167,16 +167,17 @@ def _write_ranges(connection: Connection, network: Network) -> None:
         [
             {
                 "uuid": r.uuid,
-                "name": f"{network.name}-{to_text(r.start)}",
+                "name": f"{network.name}-{r.first_ip}",
                 "l3_network_uuid": network.uuid,
-                "ip_version": 4,
-                "start_ip": to_text(r.start),
-                "end_ip": to_text(r.end),
-                "start_ip_in_long": r.start,
-                "end_ip_in_long": r.end,
+                "ip_version": r.version,
+                "start_ip": r.first_ip,
+                "end_ip": r.last_ip,
+                # As in ZStack: a number of IPv6 fits into no long.
+                "start_ip_in_long": r.start if r.version == 4 else 0,
+                "end_ip_in_long": r.end if r.version == 4 else 0,
                 "netmask": r.netmask,
                 "gateway": r.gateway,
-                "network_cidr": str(subnet(r)),
+                "network_cidr": cidr(r),
             }
             for r in network.ranges
         ],
@@ -185,14 +186,45 @@ def _write_ranges(connection: Connection, network: Network) -> None:
     connection.execute(
         text(
             "UPDATE used_ips u SET ip_range_uuid = (SELECT r.uuid FROM ip_ranges r "
-            "WHERE r.uuid = ANY(:uuids) "
+            "WHERE r.uuid = ANY(:uuids) AND r.ip_version = 4 "
             "AND u.ip_in_long BETWEEN r.start_ip_in_long AND r.end_ip_in_long) "
             "WHERE u.l3_network_uuid = :network AND u.ip_version = 4"
         ),
         {"network": network.uuid, "uuids": uuids},
     )
+    _find_ranges6(connection, network)
     connection.execute(
         delete(IpRange).where(
             col(IpRange.l3_network_uuid) == network.uuid, col(IpRange.uuid).not_in(uuids)
         )
+    )
+
+
+def _find_ranges6(connection: Connection, network: Network) -> None:
+    """The same of IPv6, whose order only inet knows."""
+    uuids = [r.uuid for r in network.ranges if r.version == 6]
+    connection.execute(
+        text(
+            "UPDATE used_ips u SET ip_range_uuid = (SELECT r.uuid FROM ip_ranges r "
+            "WHERE r.uuid = ANY(:uuids) "
+            "AND u.ip::inet BETWEEN r.start_ip::inet AND r.end_ip::inet LIMIT 1) "
+            "WHERE u.l3_network_uuid = :network AND u.ip_version = 6"
+        ),
+        {"network": network.uuid, "uuids": uuids},
+    )
+
+
+def write_disk_offerings(connection: Connection, inventory: Inventory) -> None:
+    upsert(
+        connection,
+        DiskOffering,
+        [
+            {
+                "uuid": offering.uuid,
+                "name": offering.name,
+                "description": offering.description,
+                "disk_size": offering.disk_size,
+            }
+            for offering in inventory.disk_offerings.values()
+        ],
     )

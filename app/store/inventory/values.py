@@ -7,9 +7,9 @@ Sizes are bytes, addresses numbers, MACs lower case with colons.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, ip_network
 
-from app.domain.addressing import AddressRange
+from app.domain.addressing import AddressRange, prefix_of
 from app.domain.plan import BackingFile, HypervisorType, StorageType, VolumeFormat, VolumeType
 from app.store.models import IpAllocator, VmState
 
@@ -24,6 +24,7 @@ class Kind(StrEnum):
     NETWORK = "network"
     IMAGE = "image"
     OFFERING = "offering"
+    DISK_OFFERING = "diskOffering"
     VM = "vm"
 
 
@@ -83,7 +84,20 @@ class Network:
     dns: tuple[str, ...]
     ip_allocator: IpAllocator
     clusters: tuple[Cluster, ...]
-    ranges: tuple[AddressRange, ...]
+    ranges: tuple[AddressRange, ...]  # of both families
+
+    @property
+    def ranges4(self) -> tuple[AddressRange, ...]:
+        """Those of IPv4: adopted VMs are known by such addresses alone."""
+        return tuple(r for r in self.ranges if r.version == 4)
+
+
+@dataclass(frozen=True, slots=True)
+class DiskOffering:
+    uuid: str
+    name: str
+    description: str | None
+    disk_size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +182,7 @@ class Inventory:
     networks: dict[str, Network] = field(default_factory=dict)
     images: dict[str, Image] = field(default_factory=dict)
     offerings: dict[str, Offering] = field(default_factory=dict)
+    disk_offerings: dict[str, DiskOffering] = field(default_factory=dict)
     vms: dict[str, DeclaredVm] = field(default_factory=dict)
 
     def entries(self) -> Iterator[tuple[Kind, str, str]]:
@@ -180,6 +195,7 @@ class Inventory:
             (Kind.NETWORK, self.networks),
             (Kind.IMAGE, self.images),
             (Kind.OFFERING, self.offerings),
+            (Kind.DISK_OFFERING, self.disk_offerings),
             (Kind.VM, self.vms),
         )
         for kind, section in sections:
@@ -188,4 +204,11 @@ class Inventory:
 
 
 def subnet(address_range: AddressRange) -> IPv4Network:
+    """Of a range of IPv4."""
     return IPv4Network((address_range.start, address_range.netmask), strict=False)
+
+
+def cidr(address_range: AddressRange) -> str:
+    """The subnet of either family."""
+    prefix = prefix_of(address_range.netmask)
+    return str(ip_network(f"{address_range.first_ip}/{prefix}", strict=False))

@@ -9,6 +9,7 @@ from app.store.inventory.catalogue import write_catalogue
 from app.store.inventory.holdings import Overprovisioning, write_holdings
 from app.store.inventory.machines import write_vms
 from app.store.inventory.places import (
+    write_disk_offerings,
     write_hosts,
     write_networks,
     write_storages,
@@ -36,6 +37,7 @@ def write(
         write_storages(connection, inventory)
         write_networks(connection, inventory)
         write_catalogue(connection, inventory)
+        write_disk_offerings(connection, inventory)
         conflicts = write_vms(connection, list(inventory.vms.values()), account_uuid)
         conflicts += write_holdings(connection, inventory, overprovisioning)
     except IntegrityError as exc:

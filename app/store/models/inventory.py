@@ -257,3 +257,15 @@ class InstanceOffering(SQLModel, table=True):
     state: ResourceState = _state()
     created_at: Moment = moment(nullable=False)
     last_op_at: Moment = moment(nullable=False)
+
+
+class DiskOffering(SQLModel, table=True):
+    __tablename__ = "disk_offerings"
+
+    uuid: str = uuid_key()
+    name: str = Field(max_length=255, unique=True)
+    description: str | None = None
+    disk_size: int = bytes_count()
+    state: ResourceState = _state()
+    created_at: Moment = moment(nullable=False)
+    last_op_at: Moment = moment(nullable=False)

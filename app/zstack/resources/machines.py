@@ -54,6 +54,8 @@ VM_INSTANCE = Resource(
         "instanceOffering": one("InstanceOffering", "instance_offering_uuid"),
     },
     lists=("vmNics", "allVolumes", "vmCdRoms"),
+    # A primitive long of ZStack's; vmclone reserves none.
+    computed={"reservedMemorySize": lambda _: 0},
 )
 VM_NIC = Resource(
     name="VmNic",

@@ -407,3 +407,44 @@ def test_a_tag_may_be_as_long_as_user_data(apply: Apply, database: Database) -> 
     for _ in range(2):
         apply(("systemTags: [a::b]", f"systemTags: [a::b, '{tag}']"))
     assert rows(database, "SELECT tag FROM tags ORDER BY tag") == [("a::b",), (tag,)]
+
+
+SIX = (
+    "gateway: 10.0.0.1}",
+    "gateway: 10.0.0.1}\n      - {startIp: fd00::10, endIp: fd00::ff, prefixLen: 64, "
+    "gateway: fd00::1}",
+)
+
+
+def test_ranges_of_ipv6_stand_beside_those_of_ipv4(apply: Apply, database: Database) -> None:
+    document = DOCUMENT + "diskOfferings: [{name: small, diskSize: 2GiB}]\n"
+    apply(SIX, document=document)
+    ranges = (
+        "SELECT ip_version, start_ip, end_ip, start_ip_in_long, netmask, gateway, network_cidr "
+        "FROM ip_ranges ORDER BY ip_version"
+    )
+    four = ("10.0.0.10", "10.0.0.12", to_number("10.0.0.10"), "255.255.255.0", "10.0.0.1")
+    six = ("fd00::10", "fd00::ff", 0, "ffff:ffff:ffff:ffff::", "fd00::1")
+    assert rows(database, ranges) == [(4, *four, "10.0.0.0/24"), (6, *six, "fd00::/64")]
+    assert rows(database, "SELECT name, disk_size FROM disk_offerings") == [("small", 2 * GIB)]
+    before = everything(database)
+    apply(SIX, document=document)
+    assert everything(database) == before
+    with database.engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO used_ips (uuid, l3_network_uuid, ip_version, ip, ip_in_long) "
+                "SELECT repeat('a', 32), uuid, 6, 'fd00::20', 0 FROM l3_networks"
+            )
+        )
+    apply(SIX, document=document)
+    named = rows(
+        database,
+        "SELECT r.ip_version FROM used_ips u JOIN ip_ranges r ON r.uuid = u.ip_range_uuid "
+        "WHERE u.ip_version = 6",
+    )
+    assert named == [(6,)]
+    apply()
+    assert rows(database, "SELECT ip_range_uuid FROM used_ips WHERE ip_version = 6") == [(None,)]
+    assert commands.remove(database, "diskOffering", "small")
+    assert rows(database, "SELECT name FROM disk_offerings") == []

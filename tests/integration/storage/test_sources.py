@@ -16,7 +16,7 @@ from app.domain.errors import (
 )
 from app.domain.plan import BackingFile, CloneMethod, SourceVolume, VolumeFormat
 from tests.integration.storage.conftest import Run
-from tests.storage import MIB, Control, Shelf, same_content
+from tests.storage import MIB, Control, Shelf, base_of, same_content
 from workers.storage.reader import open_image
 
 QCOW2, RAW = VolumeFormat.QCOW2, VolumeFormat.RAW
@@ -51,7 +51,9 @@ def test_a_clone_of_any_qcow2_is_clean_and_equal(
     shelf.driver.clone(plan, Control())
     qemu_img("check", "-q", "-f", "qcow2", plan.path)
     assert "identical" in qemu_img("compare", "-f", "qcow2", "-F", "qcow2", plan.path, path)
-    assert_same_to_our_reader(source, plan.path, plan.format, linked_to=plan.base.path, by=method)
+    assert_same_to_our_reader(
+        source, plan.path, plan.format, linked_to=base_of(plan).path, by=method
+    )
 
 
 def assert_same_to_our_reader(

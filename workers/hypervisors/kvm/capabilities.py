@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import libvirt
 from lxml import etree
 
+from app.domain.machine_wish import uefi_need
 from workers.hypervisors.kvm.source_domain import SourceDomain
 
 
@@ -15,7 +16,7 @@ def needs_of(source: SourceDomain) -> tuple[str, ...]:
     """What a host without it would refuse only when a clone is defined or started."""
     needs = [_machine(source.arch, source.machine)] if source.machine else []
     if source.firmware == "efi":
-        needs.append(_firmware(source.arch))
+        needs.append(uefi_need(source.arch))
     return tuple(needs)
 
 
@@ -33,12 +34,8 @@ def _runs(libvirtd: libvirt.virConnect) -> Iterator[str]:
                     yield _machine(name, known_as)
         domain = etree.fromstring(libvirtd.getDomainCapabilities(arch=name).encode())
         if "efi" in (value.text for value in domain.iterfind("os/enum[@name='firmware']/value")):
-            yield _firmware(name)
+            yield uefi_need(name)
 
 
 def _machine(arch: str, machine: str) -> str:
     return f"machine type {machine} of {arch}"
-
-
-def _firmware(arch: str) -> str:
-    return f"UEFI firmware for {arch}"

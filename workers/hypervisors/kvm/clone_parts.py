@@ -3,9 +3,10 @@
 Sizes are bytes, rates are bits a second, uuids are 32 hexadecimal digits.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
+from app.domain.machine_wish import MachineWish
 from app.domain.plan import BackingFile, VolumeFormat
 
 
@@ -30,7 +31,8 @@ class VolumePart:
     """One cloned volume; a source's disk that no part replaces is left out."""
 
     uuid: str
-    source_target: str  # the target dev of the disk that it replaces, such as vda
+    # The target dev of the disk that it replaces, such as vda; None: a further disk.
+    source_target: str | None
     path: str
     format: VolumeFormat
     backing: tuple[BackingFile, ...] = ()  # below it, nearest first; none for a whole file
@@ -57,6 +59,8 @@ class NicPart:
     inbound: int | None = None  # None: no limit
     outbound: int | None = None
     ips: tuple[str, ...] = ()  # what a filter lets it send from
+    queues: int | None = None  # None: the source's
+    clean_traffic: bool = False  # instead of the source's filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +80,5 @@ class CloneParts:
     tpm: TpmState = TpmState.NONE
     keep_cpu_pinning: bool = False
     log_folder: str | None = None  # for the consoles that the source logs; None: no logs
+    wish: MachineWish = field(default_factory=MachineWish)
+    description: str | None = None

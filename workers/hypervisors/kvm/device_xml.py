@@ -53,7 +53,7 @@ class Devices:
             copy.set("autoport", "yes")
             if source.get("websocket"):
                 copy.set("websocket", "-1")
-        if source.get("passwd"):
+        if source.get("passwd") and self.parts.wish.console_password is None:
             self.notes.append(
                 "the clone's console has no password: the source's was left out, and whoever "
                 "reaches its address needs none"

@@ -34,6 +34,7 @@ class Media:
     contents: dict[str, VolumePart | Image]
     new_drives: tuple[Image, ...]  # for which the source has no drive
     seed_disk: Image | None = None  # for which it is to have a disk
+    new_disks: tuple[VolumePart, ...] = ()
 
     def rewrite(self, source: _Element, copy: _Element) -> _Element | None:
         content = self.contents.get(target_of(source))
@@ -47,10 +48,12 @@ class Media:
         return copy
 
     def add_new_drives(self, domain: _Element) -> None:
+        for part in self.new_disks:
+            _put_volume(add_disk(domain, bus=_bus_of(domain)), part)
         for image in self.new_drives:
             _put_image(add_drive(domain), image)
         if self.seed_disk is not None:
-            _put_image(add_disk(domain), self.seed_disk)
+            _put_image(add_disk(domain, bus="virtio"), self.seed_disk)
 
 
 def media_of(source: _Element, parts: CloneParts) -> Media:
@@ -60,24 +63,36 @@ def media_of(source: _Element, parts: CloneParts) -> Media:
     for target, disk in disks.items():
         if disk.get("device") == "floppy":
             contents[target] = Image(None)
-    for part in parts.volumes:
-        replaced = disks.get(part.source_target)
+    replacing = [(part, part.source_target) for part in parts.volumes if part.source_target]
+    for part, replaced_target in replacing:
+        replaced = disks.get(replaced_target)
         if replaced is None or not _is_volume(replaced):
-            raise _no_longer(f"no disk {part.source_target} for volume[uuid:{part.uuid}]", disks)
-        contents[part.source_target] = part
+            raise _no_longer(f"no disk {replaced_target} for volume[uuid:{part.uuid}]", disks)
+        contents[replaced_target] = part
     seed, on_disk = parts.seed, None
     if seed is not None and seed.replaces is None and _boots_from_virtio(disks, parts):
         on_disk = Image(seed.path)
         seed = None
     drives, new = _images(disks, parts, seed)
     contents.update(drives)
-    return Media(contents, new, on_disk)
+    further = tuple(part for part in parts.volumes if part.source_target is None)
+    return Media(contents, new, on_disk, further)
+
+
+def _bus_of(domain: _Element) -> str:
+    """Of the clone's disks: what its guest boots from, it surely sees."""
+    for disk in domain.iterfind("devices/disk"):
+        target = disk.find("target")
+        if disk.get("device", "disk") == "disk" and target is not None:
+            return target.get("bus", "virtio")
+    return "virtio"
 
 
 def _boots_from_virtio(disks: dict[str, _Element], parts: CloneParts) -> bool:
     """Then a guest surely sees another virtio disk, and perhaps no other drive: kernels made for
     clouds know no SATA."""
-    target = disks[parts.volumes[0].source_target].find("target") if parts.volumes else None
+    root = parts.volumes[0].source_target if parts.volumes else None
+    target = disks[root].find("target") if root else None
     return target is not None and target.get("bus") == "virtio"
 
 

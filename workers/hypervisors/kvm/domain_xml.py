@@ -16,6 +16,7 @@ from workers.hypervisors.kvm.element_walk import Keeper, Rewriter, refuse, surve
 from workers.hypervisors.kvm.machine_xml import Machine
 from workers.hypervisors.kvm.nic_xml import Nics
 from workers.hypervisors.kvm.source_xml import memory_kib, memory_of, merged, vcpus_of
+from workers.hypervisors.kvm.wish_xml import fulfil
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ def build(inactive_xml: str, parts: CloneParts, live_xml: str | None = None) -> 
     clone = Keeper(holds, _rewriters(machine, media, nics, devices)).domain(source)
     media.add_new_drives(clone)
     nics.add_new(clone, len(source.findall("devices/interface")))
+    fulfil(clone, parts.wish)
     machine.identify(clone)
     return ClonedDomain(to_text(clone), tuple(notes))
 

@@ -26,15 +26,14 @@ def add_drive(domain: _Element) -> _Element:
     return drive
 
 
-def add_disk(domain: _Element) -> _Element:
-    """A virtio disk that cannot be written, without a file or an address."""
+def add_disk(domain: _Element, *, bus: str) -> _Element:
+    """Without a file or an address: libvirt derives that from the name."""
     devices = domain.find("devices")
     assert devices is not None  # a domain of libvirt's has them
-    taken = {target_of(disk) for disk in devices.iterfind("disk")}
-    name = next(name for name in disk_names("virtio") if name not in taken)
-    disk = etree.SubElement(devices, "disk", {"type": "file", "device": "disk"})
-    etree.SubElement(disk, "target", {"dev": name, "bus": "virtio"})
-    etree.SubElement(disk, "readonly")
+    disk = etree.Element("disk", {"type": "file", "device": "disk"})
+    name = _free_name(bus, devices.findall("disk"))
+    devices.append(disk)
+    etree.SubElement(disk, "target", {"dev": name, "bus": bus})
     return disk
 
 
@@ -57,7 +56,7 @@ def _free_name(bus: str, disks: list[_Element]) -> str:
     return next(
         name
         for number, name in enumerate(disk_names(bus))
-        if name not in taken_names and _derived(bus, number) not in taken
+        if name not in taken_names and (bus not in _UNITS or _derived(bus, number) not in taken)
     )
 
 

@@ -16,6 +16,7 @@ from app.domain.errors import (
     VmStartFailed,
 )
 from app.domain.guest import GuestReport
+from app.domain.machine_wish import BootMode
 from app.domain.plan import ClonePlan, HostRef, NicPlan, RunningDomain, SourceRef, SourceVolume
 from workers.hypervisors.base import (
     Domain,
@@ -130,7 +131,9 @@ class KvmHypervisor:
                 "was made before this host was a KVM host; clone again"
             )
         known = _read(template.xml, template.live_xml)
-        nvram = own_state.nvram_path(plan.vm_uuid) if template.nvram is not None else None
+        # Firmware of another kind has no use for the source's variables.
+        variables = None if plan.machine.boot_mode is BootMode.LEGACY else template.nvram
+        nvram = own_state.nvram_path(plan.vm_uuid) if variables is not None else None
         parts = parts_of(
             plan,
             template,
@@ -145,7 +148,7 @@ class KvmHypervisor:
             # the 13 that a define takes.
             libvirtd.defineXML(cloned.xml)
         copied = parts.tpm is TpmState.COPIED
-        own_state.write(plan.vm_uuid, template.nvram, template.tpm_state if copied else None)
+        own_state.write(plan.vm_uuid, variables, template.tpm_state if copied else None)
 
     def undefine(self, vm_uuid: str) -> None:
         with self._opened(f"undefining vm[uuid:{vm_uuid}]") as libvirtd:

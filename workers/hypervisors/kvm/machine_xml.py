@@ -40,6 +40,11 @@ class Machine:
             _text("name", parts.vm_uuid),
             _text("uuid", str(UUID(parts.vm_uuid))),
             _text("title", _NOT_XML.sub("\ufffd", parts.title)),
+            *(
+                [_text("description", _NOT_XML.sub("\ufffd", parts.description))]
+                if parts.description
+                else []
+            ),
             metadata,
         )
         for number, element in enumerate(own):

@@ -42,12 +42,12 @@ class Networks:
             fault = fault_of(nic.bridge, nic.libvirt_network, plan.host)
             if fault is not None:
                 raise NetworkMissing(f"l3Network[uuid:{nic.l3_network_uuid}]: {fault}")
-            if nic.libvirt_network:
+            if nic.libvirt_network and nic.ip:
                 self._add_address(nic)
 
     def forget(self, nics: Sequence[NicPlan]) -> None:
         for nic in nics:
-            if nic.libvirt_network:
+            if nic.libvirt_network and nic.ip:
                 self._remove_address(nic)
 
     def _add_address(self, nic: NicPlan) -> None:

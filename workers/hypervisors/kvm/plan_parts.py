@@ -48,9 +48,11 @@ def parts_of(
         volumes=tuple(map(_volume, plan.volumes)),
         cdroms=_images(plan, template, source),
         seed=SeedPart(plan.seed_path, template.seed_target) if plan.seed_path else None,
-        nics=tuple(map(_nic, plan.nics)),
+        nics=tuple(_nic(nic, clean=plan.machine.clean_traffic) for nic in plan.nics),
         nvram_path=nvram_path,
         tpm=_tpm(plan, template, source),
+        wish=plan.machine,
+        description=plan.description,
     )
 
 
@@ -73,11 +75,14 @@ def rehearsed_parts(
 
 
 def _volume(volume: VolumePlan) -> VolumePart:
-    assert volume.base.source_target is not None  # the driver names it with every base
-    below = BackingFile(volume.base.path, volume.base.format)
+    base = volume.base
+    if base is None:
+        return VolumePart(volume.uuid, None, volume.path, volume.format)
+    assert base.source_target is not None  # the driver names it with every base
+    below = BackingFile(base.path, base.format)
     return VolumePart(
         uuid=volume.uuid,
-        source_target=volume.base.source_target,
+        source_target=base.source_target,
         path=volume.path,
         format=volume.format,
         backing=(below,) if _stands_on_base(volume) else (),
@@ -104,7 +109,7 @@ def _images(
     return tuple(c.iso_path for c in plan.cdroms if c.iso_path is None or c.iso_path not in seeds)
 
 
-def _nic(nic: NicPlan) -> NicPart:
+def _nic(nic: NicPlan, *, clean: bool) -> NicPart:
     return NicPart(
         mac=nic.mac,
         kind=NicKind.NETWORK if nic.libvirt_network else NicKind.BRIDGE,
@@ -114,7 +119,9 @@ def _nic(nic: NicPlan) -> NicPart:
         link_up=nic.link_up,
         inbound=nic.inbound,
         outbound=nic.outbound,
-        ips=(nic.ip,) if nic.ip else (),
+        ips=nic.ips,
+        queues=nic.queues,
+        clean_traffic=clean,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from app.domain.addressing import AddressRange, to_text
+from app.domain.addressing import AddressRange, prefix_of
 from app.store.inventory.known import AdoptedVm
 from app.store.inventory.values import Cluster, Host, Network, Storage, Zone
 from app.store.models import IpAllocator
@@ -83,9 +83,10 @@ def network_entry(network: Network) -> Entry:
 
 def _range(found: AddressRange) -> Entry:
     return _given(
-        startIp=to_text(found.start),
-        endIp=to_text(found.end),
-        netmask=found.netmask,
+        startIp=found.first_ip,
+        endIp=found.last_ip,
+        netmask=found.netmask if found.version == 4 else None,
+        prefixLen=prefix_of(found.netmask) if found.version == 6 else None,
         gateway=found.gateway,
     )
 

@@ -117,11 +117,11 @@ def address_of(
 ) -> str | None:
     """The NIC's own: the first of `seen` that can be, else the one it once had beside the ranges;
     None where the inventory may choose."""
-    subnets = {subnet(r) for r in network.ranges}
-    gateways = {r.gateway for r in network.ranges}
+    subnets = {subnet(r) for r in network.ranges4}
+    gateways = {r.gateway for r in network.ranges4}
     numbers = [to_number(ip) for ip in seen if ip not in gateways]
     # One inside of the ranges is kept without being declared, and may be the inventory's choice.
-    if remembered is not None and not any(remembered in r for r in network.ranges):
+    if remembered is not None and not any(remembered in r for r in network.ranges4):
         numbers.append(remembered)
     for number in numbers:
         inside = any(IPv4Address(number) in known for known in subnets)

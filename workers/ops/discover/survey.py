@@ -157,7 +157,7 @@ class _Survey:
         for nic in domain.source.nics:
             wire = self.wires.of(nic)
             network = networks.get(wire) if wire else None
-            if wire is None or network is None or not network.ranges:
+            if wire is None or network is None or not network.ranges4:
                 self._leave_out(f"vm '{vm_name}': NIC {nic.mac}", _why_no_nic(nic, wire))
                 continue
             mac = mac_of(nic, self.claimed)

@@ -169,7 +169,7 @@ def _read_nic(entry: Fields, shelves: Shelves, vm_uuid: str, device_id: int) -> 
     if ip is not None:
         _check_address(entry, network, ip)
         shelves.claims.claim(entry, entry.place_of("ip"), "the address", network.uuid, str(ip))
-    elif not network.ranges:
+    elif not network.ranges4:
         entry.problem(
             entry.place_of("l3Network"),
             f"network '{network.name}' has no ipRanges to take an address from; `ip` declares one",
@@ -179,13 +179,13 @@ def _read_nic(entry: Fields, shelves: Shelves, vm_uuid: str, device_id: int) -> 
 
 def _check_address(entry: Fields, network: Network, ip: int) -> None:
     node = entry.place_of("ip")
-    subnets = list(dict.fromkeys(subnet(address_range) for address_range in network.ranges))
+    subnets = list(dict.fromkeys(subnet(address_range) for address_range in network.ranges4))
     if not any(IPv4Address(ip) in known for known in subnets):
         valid = ", ".join(map(str, subnets)) or "none"
         entry.problem(
             node, f"{to_text(ip)} is in no subnet of network '{network.name}', which has: {valid}"
         )
-    if ip in {to_number(r.gateway) for r in network.ranges if r.gateway}:
+    if ip in {to_number(r.gateway) for r in network.ranges4 if r.gateway}:
         entry.problem(node, f"{to_text(ip)} is the gateway of network '{network.name}'")
 
 

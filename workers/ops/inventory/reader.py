@@ -10,6 +10,7 @@ from workers.ops.inventory.document import Fields, Problems
 from workers.ops.inventory.machines import read_vm
 from workers.ops.inventory.sections import (
     read_cluster,
+    read_disk_offering,
     read_host,
     read_network,
     read_storage,
@@ -29,6 +30,7 @@ def read(root: Node, shelves: Shelves, problems: Problems) -> Inventory:
     _read_section(document, "l3Networks", shelves.networks, read_network, shelves)
     _read_section(document, "images", shelves.images, read_image, shelves)
     _read_section(document, "instanceOfferings", shelves.offerings, read_offering, shelves)
+    _read_section(document, "diskOfferings", shelves.disk_offerings, read_disk_offering, shelves)
     _read_section(document, "vmInstances", shelves.vms, read_vm, shelves)
     document.finish()
     return Inventory(
@@ -39,6 +41,7 @@ def read(root: Node, shelves: Shelves, problems: Problems) -> Inventory:
         networks=shelves.networks.declared,
         images=shelves.images.declared,
         offerings=shelves.offerings.declared,
+        disk_offerings=shelves.disk_offerings.declared,
         vms=shelves.vms.declared,
     )
 

@@ -7,6 +7,8 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, ip_address
 from typing import TypeVar
 
+from app.domain.addressing import checked_ip, checked_prefix, netmask_of, split_ip
+
 E = TypeVar("E", bound=StrEnum)
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([KMGTP]iB)?")
@@ -64,6 +66,22 @@ def ipv4(value: str) -> int:
         return int(IPv4Address(value))
     except ValueError:
         raise ValueError("is no IPv4 address, as 10.0.0.10") from None
+
+
+def address(value: str) -> tuple[int, int]:
+    """(version, number)."""
+    try:
+        return split_ip(checked_ip(value))
+    except ValueError:
+        raise ValueError("is no IP address, as 10.0.0.10 or fd00::10") from None
+
+
+def prefix_length(value: str) -> str:
+    """As a netmask of IPv6."""
+    try:
+        return netmask_of(checked_prefix(value))
+    except ValueError:
+        raise ValueError("must be a prefix length of IPv6, 1 to 128") from None
 
 
 def netmask(value: str) -> str:

@@ -1,13 +1,14 @@
-"""Reads zones, clusters, hosts, primary storage and L3 networks, each checked against the rest."""
+"""Reads zones, clusters, hosts, primary storage, L3 networks and disk offerings, each checked
+against the rest."""
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address
+from ipaddress import ip_address, ip_network
 
 from yaml import Node
 
-from app.domain.addressing import AddressRange, to_text
+from app.domain.addressing import AddressRange, text_of
 from app.domain.plan import HypervisorType, StorageType
-from app.store.inventory.values import Cluster, Host, Network, Storage, Zone, subnet
+from app.store.inventory.values import Cluster, DiskOffering, Host, Network, Storage, Zone, cidr
 from app.store.models import IpAllocator
 from workers.ops.inventory import scalars
 from workers.ops.inventory.document import Fields
@@ -200,6 +201,8 @@ def _read_ranges(fields: Fields, network_uuid: str) -> list[AddressRange]:
         if entry.broken:
             continue
         for other in ranges:
+            if found.version != other.version:
+                continue
             if found.start <= other.end and other.start <= found.end:
                 fields.problem(node, f"the range {_span(found)} overlaps {_span(other)}")
         ranges.append(found)
@@ -208,43 +211,63 @@ def _read_ranges(fields: Fields, network_uuid: str) -> list[AddressRange]:
 
 def _read_range(fields: Fields, network_uuid: str) -> AddressRange:
     """Meaningless where `fields` is broken afterwards."""
-    start = fields.required("startIp", scalars.ipv4, 0)
-    end = fields.required("endIp", scalars.ipv4, 0)
-    netmask = fields.required("netmask", scalars.netmask, "")
-    gateway = fields.optional("gateway", scalars.ipv4, None)
+    version, start = fields.required("startIp", scalars.address, (4, 0))
+    end_version, end = fields.required("endIp", scalars.address, (version, start))
+    of_gateway = fields.optional("gateway", scalars.address, None)
+    if version == 4:
+        netmask = fields.required("netmask", scalars.netmask, "")
+    else:
+        netmask = fields.required("prefixLen", scalars.prefix_length, "")
     found = AddressRange(
-        uuid=derived_uuid("ipRange", network_uuid, to_text(start)),
+        uuid=derived_uuid("ipRange", network_uuid, text_of(version, start)),
         start=start,
         end=end,
         netmask=netmask,
-        gateway=None if gateway is None else to_text(gateway),
+        gateway=None if of_gateway is None else text_of(*of_gateway),
+        version=version,
     )
     if fields.broken:
         return found
+    if {version, end_version, (of_gateway or (version, 0))[0]} != {version}:
+        fields.problem(fields.node, "its addresses must all be of IPv4 or all of IPv6")
+        return found
     if start > end:
         fields.problem(
-            fields.place_of("endIp"), f"the end {to_text(end)} is below the start {to_text(start)}"
+            fields.place_of("endIp"),
+            f"the end {found.last_ip} is below the start {found.first_ip}",
         )
-    for key, address in (("startIp", start), ("endIp", end), ("gateway", gateway)):
-        if address is not None:
-            _check_inside(fields, fields.place_of(key), key, found, address)
+    addresses = {"startIp": start, "endIp": end}
+    if of_gateway is not None:
+        addresses["gateway"] = of_gateway[1]
+    for key, address in addresses.items():
+        _check_inside(fields, fields.place_of(key), key, found, address)
     return found
 
 
 def _check_inside(
-    fields: Fields, node: Node, key: str, address_range: AddressRange, address: int
+    fields: Fields, node: Node, key: str, address_range: AddressRange, number: int
 ) -> None:
-    network = subnet(address_range)
-    if IPv4Address(address) not in network:
-        fields.problem(node, f"`{key}` {to_text(address)} is outside the subnet {network}")
-    elif network.prefixlen < 31 and IPv4Address(address) in (
+    network = ip_network(cidr(address_range))
+    address = ip_address(text_of(address_range.version, number))
+    if address not in network:
+        fields.problem(node, f"`{key}` {address} is outside the subnet {network}")
+    elif network.version == 6:
+        # Its first address is every router's. Source: RFC 4291, section 2.6.1.
+        if network.prefixlen < 127 and address == network.network_address:
+            fields.problem(node, f"`{key}` {address} is the first address of {network}")
+    elif network.prefixlen < 31 and address in (
         network.network_address,
         network.broadcast_address,
     ):
-        fields.problem(
-            node, f"`{key}` {to_text(address)} is the first or last address of {network}"
-        )
+        fields.problem(node, f"`{key}` {address} is the first or last address of {network}")
 
 
 def _span(address_range: AddressRange) -> str:
-    return f"{to_text(address_range.start)}-{to_text(address_range.end)}"
+    return f"{address_range.first_ip}-{address_range.last_ip}"
+
+
+def read_disk_offering(fields: Fields, shelves: Shelves) -> DiskOffering | None:
+    uuid, name = shelves.disk_offerings.identity(fields, shelves.claims)
+    description = fields.optional("description", scalars.text, None)
+    disk_size = fields.required("diskSize", scalars.size, 1)
+    return None if fields.broken else DiskOffering(uuid, name, description, disk_size)

@@ -12,6 +12,7 @@ from app.store.inventory.known import Known
 from app.store.inventory.values import (
     Cluster,
     DeclaredVm,
+    DiskOffering,
     Host,
     Image,
     Kind,
@@ -135,6 +136,7 @@ class Shelves:
     networks: Shelf[Network]
     images: Shelf[Image]
     offerings: Shelf[Offering]
+    disk_offerings: Shelf[DiskOffering]
     vms: Shelf[DeclaredVm]
     size_of: SizeOf
     claims: Claims = field(default_factory=Claims)
@@ -143,14 +145,8 @@ class Shelves:
     def node_of(self, kind: Kind, name: str) -> Node | None:
         """Where the document declares it, if it does."""
         shelves = (
-            self.zones,
-            self.clusters,
-            self.hosts,
-            self.storages,
-            self.networks,
-            self.images,
-            self.offerings,
-            self.vms,
+            *(self.zones, self.clusters, self.hosts, self.storages, self.networks),
+            *(self.images, self.offerings, self.disk_offerings, self.vms),
         )
         return next(shelf.nodes.get(name) for shelf in shelves if shelf.kind is kind)
 
@@ -169,6 +165,7 @@ def open_shelves(known: Known, size_of: SizeOf) -> Shelves:
         networks=shelf(Kind.NETWORK, there.networks),
         images=shelf(Kind.IMAGE, there.images),
         offerings=shelf(Kind.OFFERING, there.offerings),
+        disk_offerings=shelf(Kind.DISK_OFFERING, there.disk_offerings),
         vms=Shelf(Kind.VM, there.vms, known.vm_uuids),
         size_of=size_of,
     )

@@ -1,6 +1,8 @@
 import random
 import re
+from itertools import islice
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -8,6 +10,10 @@ from app.domain.addressing import (
     AddressRange,
     first_available,
     mint_mac,
+    netmask_of,
+    nth_ip,
+    nth_mac,
+    prefix_of,
     random_free,
     tap_name,
     to_number,
@@ -48,3 +54,45 @@ def test_random_picks_differ_from_the_ranges_order() -> None:
     picks = random_free(a_range(0, 10_000), set(), random.Random(3))
     first = [next(picks) for _ in range(5)]
     assert first != sorted(first)
+
+
+@pytest.mark.parametrize(
+    ("first", "number", "then"),
+    [
+        ("fa:00:00:00:00:ff", 1, "fa:00:00:00:01:00"),
+        ("fa:00:00:00:00:ff", 0, "fa:00:00:00:00:ff"),
+        ("fa:ff:ff:ff:ff:ff", 1, None),  # a multicast one would be next
+        ("fe:ff:ff:ff:ff:ff", 1 << 40, None),
+    ],
+)
+def test_macs_are_counted_up(first: str, number: int, then: str | None) -> None:
+    assert nth_mac(first, number) == then
+
+
+@pytest.mark.parametrize(
+    ("first", "number", "then"),
+    [
+        ("10.0.0.255", 1, "10.0.1.0"),
+        ("255.255.255.255", 1, None),
+        ("fd00::ffff", 1, "fd00::1:0"),
+        ("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 1, None),
+    ],
+)
+def test_addresses_are_counted_up_in_their_family(
+    first: str, number: int, then: str | None
+) -> None:
+    assert nth_ip(first, number) == then
+
+
+def test_netmasks_of_both_families_are_prefixes() -> None:
+    assert prefix_of("255.255.240.0") == 20
+    assert netmask_of(64) == "ffff:ffff:ffff:ffff::"
+    assert [prefix_of(netmask_of(length)) for length in (1, 48, 64, 128)] == [1, 48, 64, 128]
+
+
+def test_a_range_of_ipv6_is_picked_from_without_being_listed() -> None:
+    huge = AddressRange("r", 1 << 64, (1 << 65) - 1, netmask_of(64), None, 6)
+    assert list(islice(first_available(huge, {1 << 64}), 2)) == [(1 << 64) + 1, (1 << 64) + 2]
+    picked = list(islice(random_free(huge, set(), random.Random(1)), 50))
+    assert len(set(picked)) == 50
+    assert all(number in huge for number in picked)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from app.domain import errors
-from app.domain.errors import CloneError
+from app.domain.errors import CloneError, InvalidArgument
 
 ROOT = Path(__file__).parents[4]
 
@@ -37,3 +37,7 @@ def test_the_tree_atop_the_module_lists_exactly_the_classes() -> None:
 @pytest.mark.parametrize("kind", family(), ids=lambda kind: kind.__name__)
 def test_every_error_has_details_without_being_given_any(kind: type[CloneError]) -> None:
     assert kind().error_code.details
+
+
+def test_what_no_column_takes_is_not_in_a_text() -> None:
+    assert InvalidArgument("a\x00b\ud800c").error_code.details == "a\ufffdb\ufffdc"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.errors import InvalidArgument
+from app.domain.errors import CloneError, InvalidArgument
 from app.domain.nic_params import NicWish
 from app.domain.plan import CloneMethod, CloneStrategy
 from app.domain.request import MAX_NAMES, CloneRequest, parse_clone_request
@@ -186,15 +186,16 @@ def test_what_has_no_effect_is_listed_by_name() -> None:
         diskAOs=[{"boot": True}],
         vmCustomSpecification={"hostname": "h"},
         resetTpm="true",
-        systemTags=["hostname::h", f"staticIp::{UUID}::10.0.0.9", "qemuga"],
+        systemTags=["hostname::h", f"staticIp::{UUID}::10.0.0.9", "qemuga", "resourceConfig::a::b"],
     )
-    assert request.nics == (NicWish(UUID, is_default=True),)
-    assert request.ignored == (
-        "vmNicParams[mac]",
-        "diskAOs",
+    assert request.nics == (NicWish(UUID, is_default=True, mac="fa:00:00:00:00:01"),)
+    assert request.ignored == ("systemTags[resourceConfig]",)
+    assert request.guest_fields == (
+        "systemTags[hostname]",
         "systemTags[qemuga]",
+        "vmCustomSpecification",
+        "resetTpm",
     )
-    assert request.guest_fields == ("systemTags[hostname]", "vmCustomSpecification", "resetTpm")
     assert request.reset_tpm
 
 
@@ -214,19 +215,38 @@ TAGS = st.lists(
 )
 
 
+NIC_FIELDS = (
+    *("mac", "ip", "netmask", "gateway", "ip6", "prefix6", "gateway6", "metaData", "driverType"),
+    *("VmNicType", "state", "inboundBandwidth", "multiQueueNum", "isDefaultNic", "sgUuids"),
+)
+DISK_FIELDS = (
+    *("boot", "platform", "primaryStorageUuid", "size", "templateUuid", "diskOfferingUuid"),
+    *("sourceType", "sourceUuid", "systemTags", "name"),
+)
+LIKELY = st.sampled_from(
+    [UUID, "10.0.0.9", "255.255.255.0", "fd00::9", "64", "fa:00:00:00:00:01", "virtio", "VNIC"]
+)
+
+
+def elements(*fields: str) -> st.SearchStrategy[dict[str, Any]]:
+    return st.dictionaries(st.sampled_from(fields), LIKELY | VALUES)
+
+
 @given(
     st.fixed_dictionaries(
         {},
         optional={
-            "names": st.lists(st.text() | st.integers()) | VALUES,
+            "names": st.just(["a", "b"]) | st.lists(st.text() | st.integers()) | VALUES,
             "systemTags": TAGS | VALUES,
             "rootVolumeSystemTags": TAGS,
             **dict.fromkeys(("strategy", "full", "resetTpm", "hostUuid", "description"), VALUES),
-            **dict.fromkeys(("vmNicParams", "diskAOs", "vmCustomSpecification"), VALUES),
+            "vmNicParams": st.lists(elements("l3NetworkUuid", *NIC_FIELDS)) | VALUES,
+            "diskAOs": st.lists(elements(*DISK_FIELDS)) | VALUES,
+            "vmCustomSpecification": VALUES,
         },
     )
 )
-def test_any_parameters_are_a_request_or_an_invalid_argument(parameters: dict[str, Any]) -> None:
-    with contextlib.suppress(InvalidArgument):
+def test_any_parameters_are_a_request_or_refused(parameters: dict[str, Any]) -> None:
+    with contextlib.suppress(CloneError):
         request = parse_clone_request(parameters)
         assert len(request.names) == len(parameters["names"])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import app
 from app.api.routes import ZSTACK
-from app.domain import request
+from app.domain import request, system_tags
 from app.zstack.conditions import MAX_LIMIT, OPERATORS
 from app.zstack.headers import MAX_TIMEOUT_S
 
@@ -18,7 +18,7 @@ def test_every_route_is_on_the_page() -> None:
 
 
 def test_every_system_tag_is_on_the_page() -> None:
-    for tag in request._KNOWN_TAGS:
+    for tag in system_tags.KNOWN:
         assert re.search(rf"`{tag}(::[^`]*)?`", PAGE), tag
 
 

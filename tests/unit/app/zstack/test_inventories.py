@@ -27,6 +27,7 @@ def test_what_is_null_is_left_out_at_every_depth() -> None:
     shown = vm_inventory(vm())
     assert None not in members(shown)
     assert shown == {
+        "reservedMemorySize": 0,
         "uuid": "vm-a",
         "name": "a",
         "memorySize": 1 << 30,
@@ -58,7 +59,8 @@ def test_what_is_null_is_left_out_at_every_depth() -> None:
 
 def test_empty_lists_stay() -> None:
     shown = vm_inventory(record(VM_INSTANCE, uuid="u"))
-    assert shown == {"uuid": "u", "vmNics": [], "allVolumes": [], "vmCdRoms": []}
+    lists: dict[str, list[object]] = {"vmNics": [], "allVolumes": [], "vmCdRoms": []}
+    assert shown == {"uuid": "u", "reservedMemorySize": 0} | lists
 
 
 def test_a_nic_without_address_has_no_address_members() -> None:

@@ -235,6 +235,31 @@ def test_the_netmask_is_a_prefix(netmask: str, address: str) -> None:
     assert ethernets(nic(netmask=netmask))["eth0"]["addresses"] == [address]
 
 
+def test_a_nic_of_both_families_has_an_address_and_a_gateway_of_each() -> None:
+    both = nic(ip6="fd00::5", prefix6=64, gateway6="fd00::1", dns=())
+    assert ethernets(both)["eth0"] == {
+        "match": {"macaddress": "fa:01:02:03:04:00"},
+        "addresses": ["10.0.0.5/24", "fd00::5/64"],
+        "gateway4": "10.0.0.1",
+        "gateway6": "fd00::1",
+    }
+    only_six = nic(ip=None, netmask=None, gateway=None, ip6="fd00::5", prefix6=64, dns=())
+    assert ethernets(only_six)["eth0"] == {
+        "match": {"macaddress": "fa:01:02:03:04:00"},
+        "addresses": ["fd00::5/64"],
+    }
+
+
+def test_the_default_gateways_of_two_families_may_be_on_two_nics() -> None:
+    first = nic(ip6="fd00::5", prefix6=64)
+    second = nic(1, ip6="fd01::5", prefix6=64, gateway6="fd01::1", is_default=True, gateway=None)
+    found = ethernets(first, second)
+    assert "gateway4" in found["eth0"]
+    assert "gateway6" not in found["eth0"]
+    assert found["eth1"]["gateway6"] == "fd01::1"
+    assert "gateway4" not in found["eth1"]
+
+
 def test_a_nic_of_ipv6_has_its_own_gateway() -> None:
     found = ethernets(nic(), nic(1, ip="fd00::5", netmask="64", gateway="fd00::1", dns=()))
     assert found["eth0"]["gateway4"] == "10.0.0.1"

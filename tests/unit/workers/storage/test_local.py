@@ -20,7 +20,7 @@ from app.domain.errors import (
 )
 from app.domain.plan import CloneMethod, SourceVolume, VolumeFormat
 from app.store.leases import LeaseLost
-from tests.storage import MIB, Control, Shelf, read_volume
+from tests.storage import MIB, Control, Shelf, base_of, read_volume
 from workers.lease import Draining
 from workers.ops.demo.images import Content, write_qcow2, write_raw
 from workers.storage import local, root
@@ -249,7 +249,7 @@ def test_a_base_that_is_handed_over_becomes_the_volume_itself(
     shelf: Shelf, source: SourceVolume
 ) -> None:
     plan = shelf.plan(shelf.made_base(source), FULL)
-    inode = os.stat(plan.base.path).st_ino
+    inode = os.stat(base_of(plan).path).st_ino
     for _ in range(2):
         facts = shelf.driver.hand_over(plan, Control())
         assert facts.method is FULL
@@ -281,8 +281,8 @@ def test_a_hand_over_that_must_stop_leaves_the_base(
     plan = shelf.plan(shelf.made_base(source), FULL)
     with pytest.raises(type(stop)):
         shelf.driver.hand_over(plan, Control(raises=stop))
-    assert shelf.files() == {shelf.inside(plan.base.path)}
-    assert stat.S_IMODE(os.stat(plan.base.path).st_mode) == 0o440
+    assert shelf.files() == {shelf.inside(base_of(plan).path)}
+    assert stat.S_IMODE(os.stat(base_of(plan).path).st_mode) == 0o440
 
 
 class Killed(BaseException):

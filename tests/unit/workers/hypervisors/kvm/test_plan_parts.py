@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.domain.errors import SourceNotCloneable
+from app.domain.machine_wish import MachineWish
 from app.domain.plan import (
     BackingFile,
     BaseFile,
@@ -172,3 +173,17 @@ def test_a_nic_is_as_it_was_asked_for_else_as_the_sources() -> None:
     assert (usual.model, usual.link_up, usual.inbound, usual.outbound) == (None, True, None, None)
     assert (wished.model, wished.link_up) == ("rtl8139", False)
     assert (wished.inbound, wished.outbound) == (8000, 16000)
+
+
+def test_a_new_disk_replaces_none_of_the_sources() -> None:
+    new = replace(VOLUME, uuid="9" * 32, base=None, method=CloneMethod.FULL)
+    assert parts(volumes=(VOLUME, new)).volumes[1].source_target is None
+
+
+def test_what_the_request_asks_of_the_machine_is_told() -> None:
+    wish = MachineWish(clean_traffic=True, guest_agent=True)
+    nic = replace(NIC, ip6="fd00::9", queues=3)
+    told = parts(machine=wish, description="d", nics=(nic,))
+    assert (told.wish, told.description) == (wish, "d")
+    assert told.nics[0].ips == (NIC.ip, "fd00::9")
+    assert (told.nics[0].queues, told.nics[0].clean_traffic) == (3, True)

@@ -119,8 +119,8 @@ def test_uuids_follow_from_kind_and_name(tmp_path: Path) -> None:
         (
             "@zone: [{name: z}]",
             [
-                "@ the document: the key `zone` is unknown; valid are clusters, hosts, "
-                "images, instanceOfferings, l3Networks, primaryStorage, vmInstances, zones"
+                "@ the document: the key `zone` is unknown; valid are clusters, diskOfferings, "
+                "hosts, images, instanceOfferings, l3Networks, primaryStorage, vmInstances, zones"
             ],
         ),
         ("zones: [{name:@}]", ["@ zones[0]: `name` is missing"]),
@@ -215,7 +215,22 @@ def test_what_is_no_size(value: str, tmp_path: Path) -> None:
         (
             "startIp: 10.0.0.10",
             "startIp: @10.0.0.300",
-            "@ network 'l3': `startIp` is '10.0.0.300': is no IPv4 address, as 10.0.0.10",
+            "@ network 'l3': `startIp` is '10.0.0.300': is no IP address, as 10.0.0.10 or fd00::10",
+        ),
+        (
+            "gateway: 10.0.0.1}]",
+            "gateway: 10.0.0.1},\n    @{startIp: fd00::10, endIp: 10.0.0.30, prefixLen: 64}]",
+            "@ network 'l3': its addresses must all be of IPv4 or all of IPv6",
+        ),
+        (
+            "gateway: 10.0.0.1}]",
+            "gateway: 10.0.0.1},\n    {startIp: fd00::10, endIp: fd00::20, prefixLen: @129}]",
+            "@ network 'l3': `prefixLen` is '129': must be a prefix length of IPv6, 1 to 128",
+        ),
+        (
+            "gateway: 10.0.0.1}]",
+            "gateway: 10.0.0.1},\n    {startIp: @'fd00::', endIp: fd00::20, prefixLen: 64}]",
+            "@ network 'l3': `startIp` fd00:: is the first address of fd00::/64",
         ),
         (
             "    zone: z",
