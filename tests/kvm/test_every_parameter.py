@@ -49,7 +49,7 @@ def here(tmp_path_factory: pytest.TempPathFactory, cloud_guest: Path) -> Iterato
 
 
 def parameters(here: Place) -> dict[str, Any]:
-    """Of a clone that is started on a host without control groups and packet filters."""
+    """Of a clone that is started on a host without packet filters and queues of traffic."""
     both, ps, ps2 = (here.uuids[name] for name in ("both", "ps", "ps-2"))
     nic = {
         "l3NetworkUuid": both,
@@ -93,6 +93,7 @@ def parameters(here: Place) -> dict[str, Any]:
             "consolePassword::console",
             "bootOrder::HardDisk,Network",
             "driver::virtio",
+            "vmPriority::High",
             "qemuga",
             "cdroms::empty::empty",
             "resourceConfig::kvm::x::y",
@@ -158,9 +159,10 @@ def test_all_of_it_is_on_disk_and_in_the_guest(here: Place) -> None:
 
 
 def test_all_of_it_is_in_the_domain(here: Place) -> None:
-    """With what a test's host cannot start: shares of the CPU, filters, bandwidths."""
+    """With what a test's host cannot start (filters, bandwidths) and its guest not within the
+    memory that it has (UEFI)."""
     every = parameters(here)
-    tags = ["vmPriority::High", "cleanTraffic::true", "bootMode::UEFI", *every["systemTags"]]
+    tags = ["cleanTraffic::true", "bootMode::UEFI", *every["systemTags"]]
     nics = json.loads(every["vmNicParams"])
     nics[0] |= {"inboundBandwidth": 80_000_000, "outboundBandwidth": 8_000_000}
     more = {"systemTags": tags, "vmNicParams": nics, "strategy": "CreateStopped"}
