@@ -78,7 +78,7 @@ def _judge(connection: Connection, job_uuid: str) -> Judged | None:
         if _boots(source):
             check_platform(request.guest, source.platform)
         _check_references(connection, request)
-        _check_networks(connection, request, source, job.account_uuid)
+        _check_shares(connection, request, source, job.account_uuid)
         spec = with_offerings(connection, _spec(request))
         volumes = _count_volumes(connection, source, spec)
         if volumes == 0:
@@ -163,7 +163,7 @@ def _start_first(connection: Connection, job_uuid: str, start: FirstStart) -> Ju
         job_uuid,
         names=[start.vm.name],
         minted=Minted(
-            volumes=_count_volumes(connection, source, start.spec),
+            volumes=_count_volumes(connection, source, start.spec) + len(start.spec.disks),
             nics=len(start.spec.nics or source.nics),
         ),
         spec=spec_to_json(start.spec),
@@ -238,13 +238,14 @@ def _check_references(connection: Connection, request: CloneRequest) -> None:
     check_addresses(connection, request)
 
 
-def _check_networks(
+def _check_shares(
     connection: Connection, request: CloneRequest, source: SourceVm, account_uuid: str
 ) -> None:
     """Clones may be where their source is; anywhere else only on networks shared with the
-    account."""
+    account. So must be the offerings that are named."""
     named = [nic.l3_network_uuid for nic in request.nics]
-    named += [l3_uuid for l3_uuid, _ in request.static_ips]
+    named += [l3_uuid for l3_uuid, _ in (*request.static_ips, *request.custom_macs)]
+    named += [subnet.l3_network_uuid for subnet in request.subnets]
     for l3_uuid in dict.fromkeys(named):
         if any(nic.l3_network_uuid == l3_uuid for nic in source.nics):
             continue
@@ -252,6 +253,13 @@ def _check_networks(
             raise PermissionDenied(
                 f"l3Network[uuid:{l3_uuid}] is not shared with account[uuid:{account_uuid}]; have "
                 "it shared by admin"
+            )
+    for disk in filter(None, (request.disks.root, *request.disks.data)):
+        offering = disk.offering_uuid
+        if offering and not lookups.may_copy(connection, account_uuid, "DiskOfferingVO", offering):
+            raise PermissionDenied(
+                f"diskOffering[uuid:{offering}] is not shared with account[uuid:{account_uuid}]; "
+                "have it shared by admin"
             )
 
 

@@ -14,6 +14,7 @@ _ADMINS = {
     "L3NetworkVO": "l3_networks",
     "ImageVO": "images",
     "InstanceOfferingVO": "instance_offerings",
+    "DiskOfferingVO": "disk_offerings",
 }
 _SHAREABLE = " UNION ALL ".join(
     [

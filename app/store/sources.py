@@ -198,9 +198,11 @@ def need_of(connection: Connection, source: SourceVm, spec: CloneSpec) -> dict[Q
         )
     ).all()
     copied = [row for row in rows if spec.includes(row.type, row.uuid)]
+    sizes = [max(row.size, (spec.root.size or 0) * (row.type is VolumeType.ROOT)) for row in copied]
+    data = sum(row.type is VolumeType.DATA for row in copied)
     return need | {
-        QuotaName.DATA_VOLUME_NUM: sum(row.type is VolumeType.DATA for row in copied),
-        QuotaName.VOLUME_CAPACITY: sum(row.size for row in copied),
+        QuotaName.DATA_VOLUME_NUM: data + len(spec.disks),
+        QuotaName.VOLUME_CAPACITY: sum(sizes) + sum(disk.size or 0 for disk in spec.disks),
     }
 
 

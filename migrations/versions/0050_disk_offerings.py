@@ -1,7 +1,7 @@
 """Disk offerings: sizes of further data disks by name
 
 Revision ID: 0050
-Revises: 0010
+Revises: 0040
 """
 
 import sqlalchemy as sa
@@ -9,7 +9,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0050"
-down_revision = "0010"
+down_revision = "0040"
 branch_labels = None
 depends_on = None
 

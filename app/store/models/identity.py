@@ -102,7 +102,9 @@ class SharedResource(SQLModel, table=True):
         "accounts.uuid", nullable=True, ondelete="CASCADE"
     )
     to_public: bool = False
-    resource_type: str  # ZStack's: VmInstanceVO, L3NetworkVO, ImageVO, InstanceOfferingVO
+    # ZStack's: VmInstanceVO, L3NetworkVO, ImageVO, InstanceOfferingVO, DiskOfferingVO.
+    resource_type: str
+
     resource_uuid: str = loose_uuid(nullable=False)
     created_at: Moment = moment(nullable=False)
     last_op_at: Moment = moment(nullable=False)

@@ -22,6 +22,7 @@ SOURCES = {
         "(SELECT o.*, 'UserVm' AS type, 0 AS sort_key FROM instance_offerings o)",
         shared("InstanceOfferingVO"),
     ),
+    "disk_offerings": Source("disk_offerings", shared("DiskOfferingVO")),
     "system_tags": Source(
         "(SELECT t.*, FALSE AS inherent FROM tags t WHERE t.kind = 'System')", _of_what_is_owned
     ),

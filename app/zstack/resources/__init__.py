@@ -3,7 +3,13 @@
 A new one takes its entry here and its rows in app.store.queries.
 """
 
-from app.zstack.resources.catalogue import IMAGE, INSTANCE_OFFERING, SYSTEM_TAG, USER_TAG
+from app.zstack.resources.catalogue import (
+    DISK_OFFERING,
+    IMAGE,
+    INSTANCE_OFFERING,
+    SYSTEM_TAG,
+    USER_TAG,
+)
 from app.zstack.resources.identity import (
     ACCESS_KEY,
     ACCOUNT,
@@ -38,6 +44,7 @@ _ALL = (
     IP_RANGE,
     IMAGE,
     INSTANCE_OFFERING,
+    DISK_OFFERING,
     SYSTEM_TAG,
     USER_TAG,
     ACCOUNT,

@@ -49,6 +49,22 @@ INSTANCE_OFFERING = Resource(
     },
     relations={"vmInstance": many("VmInstance", "instance_offering_uuid")},
 )
+DISK_OFFERING = Resource(
+    name="DiskOffering",
+    java="org.zstack.header.configuration.DiskOfferingInventory",
+    source="disk_offerings",
+    path="/disk-offerings",
+    fields={
+        "uuid": "uuid",
+        "name": "name",
+        "description": "description",
+        "diskSize": "disk_size",
+        "state": "state",
+        "createDate": "created_at",
+        "lastOpDate": "last_op_at",
+    },
+    relations={"volume": many("Volume", "disk_offering_uuid")},
+)
 _TAG_FIELDS = {
     "uuid": "uuid",
     "resourceUuid": "resource_uuid",

@@ -144,6 +144,7 @@ VOLUME = Resource(
         "vmInstance": one("VmInstance", "vm_instance_uuid"),
         "primaryStorage": one("PrimaryStorage", "primary_storage_uuid"),
         "image": one("Image", "root_image_uuid"),
+        "diskOffering": one("DiskOffering", "disk_offering_uuid"),
     },
 )
 VM_CD_ROM = Resource(

@@ -10,7 +10,7 @@ from app.domain.query import Hop, Kind
 _KINDS = {
     Kind.INTEGER: (
         "actualSize executeTime availableCapacity availableCpuCapacity availableMemoryCapacity "
-        "availablePhysicalCapacity cpuNum cpuSpeed deviceId internalId ipInLong ipVersion "
+        "availablePhysicalCapacity cpuNum cpuSpeed deviceId diskSize internalId ipInLong ipVersion "
         "memorySize prefixLen size sortKey totalCapacity totalCpuCapacity totalMemoryCapacity "
         "totalPhysicalCapacity value"
     ),
