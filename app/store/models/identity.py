@@ -104,7 +104,6 @@ class SharedResource(SQLModel, table=True):
     to_public: bool = False
     # ZStack's: VmInstanceVO, L3NetworkVO, ImageVO, InstanceOfferingVO, DiskOfferingVO.
     resource_type: str
-
     resource_uuid: str = loose_uuid(nullable=False)
     created_at: Moment = moment(nullable=False)
     last_op_at: Moment = moment(nullable=False)
