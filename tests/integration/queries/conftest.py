@@ -20,7 +20,7 @@ Ask = Callable[..., list[Any]]
 
 
 def fill(connection: Connection) -> Inventory:
-    """Beside the source: an image, an offering, and tags."""
+    """Beside the source: an image, an offering, tags, and a long job."""
     made = make_inventory(connection)
     connection.execute(
         insert(Image), {"uuid": "1" * 32, "name": "debian", "size": 2 * GIB, "platform": "Linux"}
@@ -50,6 +50,13 @@ def fill(connection: Connection) -> Inventory:
                 (TagKind.SYSTEM, "hostname::golden"),
             )
         ],
+    )
+    connection.execute(
+        text(
+            "INSERT INTO long_jobs (uuid, name, job_name, job_data, account_uuid) VALUES "
+            "(repeat('3', 32), 'long', 'APICloneVmInstanceMsg', '{}', :admin)"
+        ),
+        {"admin": ADMIN},
     )
     return made
 
