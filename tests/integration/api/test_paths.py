@@ -47,9 +47,9 @@ async def test_every_base_that_clients_use_is_served(
         ("POST", "/v1/vm-instances", 400, "No creational API found for the path[/v1/vm-instances]"),
         (
             "DELETE",
-            f"/zstack/v1/vm-instances/{VM}",
+            f"/zstack/v1/vm-instances/{VM}/actions",
             400,
-            f"No delete API found for the path[/v1/vm-instances/{VM}]",
+            f"No delete API found for the path[/v1/vm-instances/{VM}/actions]",
         ),
         (
             "GET",

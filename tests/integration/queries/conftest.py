@@ -21,8 +21,8 @@ Ask = Callable[..., list[Any]]
 
 
 def fill(connection: Connection) -> Inventory:
-    """Beside the source: an image, an offering, tags, what admin has, and what it shares with
-    all."""
+    """Beside the source: an image, an offering, tags, a long job, what admin has, and what it
+    shares with all."""
     made = make_inventory(connection)
     connection.execute(
         insert(Image), {"uuid": "1" * 32, "name": "debian", "size": 2 * GIB, "platform": "Linux"}
@@ -68,6 +68,13 @@ def fill(connection: Connection) -> Inventory:
     quotas.put(connection, ADMIN, "vm.num", 7)
     public = shares.find(connection, [made.l3_network, "1" * 32, "2" * 32])
     shares.share(connection, public, accounts=[], to_public=True)
+    connection.execute(
+        text(
+            "INSERT INTO long_jobs (uuid, name, job_name, job_data, account_uuid) VALUES "
+            "(repeat('3', 32), 'long', 'APICloneVmInstanceMsg', '{}', :admin)"
+        ),
+        {"admin": ADMIN},
+    )
     return made
 
 
