@@ -93,7 +93,7 @@ def test_a_guest_that_answers_at_its_address_is_who_it_was_told(here: Place) -> 
 
     until(lambda: identities()[0], "the guest was asked", within_s=90, every_s=0.5)
     assert identities() == ["applied", None]
-    here.remove(*jobs)
+    here.remove()
 
 
 def test_nics_are_on_bridges_and_libvirts_networks_plugged_in_or_not(here: Place) -> None:
