@@ -45,6 +45,6 @@ SOURCES = {
         "(SELECT r.*, 'Normal' AS type, masklen(r.network_cidr::inet) AS prefix_len "
         "FROM ip_ranges r)",
         shared("L3NetworkVO", "l3_network_uuid"),
-        order="ip_version, start_ip_in_long, uuid",
+        order="ip_version, start_ip_in_long, start_ip, uuid",
     ),
 }

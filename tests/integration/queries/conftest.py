@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, text
 from app.domain.query import Record
 from app.store import account_edits, quotas, shares
 from app.store.accounts import Caller
-from app.store.models import AccessKey, Image, InstanceOffering, Tag, TagKind
+from app.store.models import AccessKey, DiskOffering, Image, InstanceOffering, Tag, TagKind
 from app.store.queries import read
 from app.store.session import Database
 from app.zstack.conditions import parse_query
@@ -21,7 +21,7 @@ Ask = Callable[..., list[Any]]
 
 
 def fill(connection: Connection) -> Inventory:
-    """Beside the source: an image, an offering, tags, a long job, what admin has, and what it
+    """Beside the source: an image, offerings, tags, a long job, what admin has, and what it
     shares with all."""
     made = make_inventory(connection)
     connection.execute(
@@ -31,6 +31,7 @@ def fill(connection: Connection) -> Inventory:
         insert(InstanceOffering),
         {"uuid": "2" * 32, "name": "small", "cpu_num": 1, "memory_size": GIB},
     )
+    connection.execute(insert(DiskOffering), {"uuid": "4" * 32, "name": "disk", "disk_size": GIB})
     connection.execute(
         text("UPDATE vm_instances SET image_uuid = :image, instance_offering_uuid = :offering"),
         {"image": "1" * 32, "offering": "2" * 32},
@@ -66,7 +67,7 @@ def fill(connection: Connection) -> Inventory:
         },
     )
     quotas.put(connection, ADMIN, "vm.num", 7)
-    public = shares.find(connection, [made.l3_network, "1" * 32, "2" * 32])
+    public = shares.find(connection, [made.l3_network, "1" * 32, "2" * 32, "4" * 32])
     shares.share(connection, public, accounts=[], to_public=True)
     connection.execute(
         text(

@@ -21,7 +21,7 @@ _KINDS = {
 NAMES = [resource.name for resource in QUERIES.values()]
 # What another account than the owner sees.
 INFRASTRUCTURE = {"Zone", "Cluster", "Host", "PrimaryStorage"}
-SHARED = {"L3Network", "IpRange", "Image", "InstanceOffering", "SharedResource"}
+SHARED = {"L3Network", "IpRange", "Image", "InstanceOffering", "DiskOffering", "SharedResource"}
 
 
 def test_members_are_compared_as_their_columns_are_stored(database: Database) -> None:
@@ -87,7 +87,7 @@ def test_a_tenant_sees_itself_and_what_is_shared(ask: Ask, tenant: str, database
 def test_a_tenant_sees_what_is_its_own(ask: Ask, tenant: str, database: Database) -> None:
     mine = open_session(database, tenant)
     with database.engine.begin() as connection:
-        for table in ("vm_instances", "volumes", "users", "access_keys", "quotas"):
+        for table in ("vm_instances", "volumes", "users", "access_keys", "quotas", "long_jobs"):
             connection.execute(text(f"UPDATE {table} SET account_uuid = :me"), {"me": tenant})
     for name in set(NAMES) - {"Account", "Session"}:
         assert uuids(ask(name, account=tenant)) == uuids(ask(name)) != set(), name
@@ -104,7 +104,7 @@ def test_a_tenant_sees_a_shared_vm_with_what_is_its(
     for name in of_vms:
         assert uuids(ask(name, account=tenant)) == uuids(ask(name)) != set(), name
     with database.engine.begin() as connection:
-        everything = [made.source, made.l3_network, "1" * 32, "2" * 32]
+        everything = [made.source, made.l3_network, "1" * 32, "2" * 32, "4" * 32]
         found = shares.find(connection, everything)
         shares.revoke(connection, found, accounts=[], to_public=False, everything=True)
     for name in (*of_vms, *SHARED):
