@@ -86,7 +86,7 @@ def test_a_tenant_sees_itself_and_what_is_shared(ask: Ask, tenant: str, database
 def test_a_tenant_sees_what_is_its_own(ask: Ask, tenant: str, database: Database) -> None:
     mine = open_session(database, tenant)
     with database.engine.begin() as connection:
-        for table in ("vm_instances", "volumes"):
+        for table in ("vm_instances", "volumes", "long_jobs"):
             connection.execute(text(f"UPDATE {table} SET account_uuid = :me"), {"me": tenant})
     for name in set(NAMES) - {"Account", "Session"}:
         assert uuids(ask(name, account=tenant)) == uuids(ask(name)) != set(), name
