@@ -19,7 +19,7 @@ test: .venv/.developed
 	@$(BIN)/python -m tests.machine
 	@$(if $(filter command environment,$(firstword $(origin LEVEL))),,$(MAKE) --no-print-directory lint)
 	@failed=0; \
-	  $(if $(PAIRED),$(BIN)/python -m pytest -n 2 --dist loadfile $(PAIRED) || failed=1;) \
+	  $(if $(PAIRED),$(BIN)/python -m pytest -n 2 --dist worksteal $(PAIRED) || failed=1;) \
 	  $(if $(ALONE),$(BIN)/python -m pytest $(ALONE) || failed=1;) \
 	  exit $$failed
 

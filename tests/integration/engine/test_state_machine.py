@@ -33,7 +33,7 @@ from tests.integration.engine.test_trouble import Killed
 from workers import lease
 
 # `make deep` lives more of them, other ones each time.
-EXAMPLES = int(os.environ.get("VMCLONE_LIVES", "15"))
+EXAMPLES = int(os.environ.get("VMCLONE_LIVES", "8"))
 STEPS = 40
 END_ROUNDS, END_ROUND_S = 30, 400
 DEADLINE_S = 5_000.0
