@@ -53,9 +53,9 @@ async def test_every_base_that_clients_use_is_served(
         ),
         (
             "GET",
-            "/v1/accounts/users/login",
+            "/v1/vm-instances/aa/actions",
             400,
-            "No query API found for the path[/v1/accounts/users/login]",
+            "No query API found for the path[/v1/vm-instances/aa/actions]",
         ),
         ("PUT", "/v1/vm-instances", 400, "No action API found for the path[/v1/vm-instances]"),
         ("PATCH", "/v1/vm-instances", 405, "this path allows GET"),
