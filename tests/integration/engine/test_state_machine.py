@@ -281,10 +281,10 @@ class Lives(RuleBasedStateMachine):
             "SELECT uuid FROM volumes WHERE origin = 'cloned' AND install_path IS NOT NULL"
         )
         assert set(self.storage.bases) == rows("SELECT uuid FROM bases WHERE handed_to IS NULL")
+        # What was destroyed keeps its domain: it may be recovered.
         standing = "origin = 'cloned' AND state IN ('Running', 'Stopped', 'Destroyed')"
         assert set(self.hypervisor.domains) == rows(
-            "SELECT uuid FROM vm_instances WHERE origin = 'cloned' "
-            "AND state IN ('Running', 'Stopped') AND last_host_uuid IS NOT NULL"
+            f"SELECT uuid FROM vm_instances WHERE {standing} AND last_host_uuid IS NOT NULL"
         )
         assert self.hypervisor.nics <= rows(
             "SELECT uuid FROM vm_nics WHERE vm_instance_uuid IN "
