@@ -212,7 +212,7 @@ SCHEMES = st.sampled_from(["", "OAuth ", "ZStack ", "ZStack {id}:", "ZStack a:",
 DATES = st.sampled_from(["", "Tue, 24 Nov 2026 12:00:00 ", "Mon, 01 Jan 0001 00:00:00 UTC"])
 
 
-@with_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@with_settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(scheme=SCHEMES, value=LINE, date=DATES, rest=LINE)
 async def test_no_header_is_an_internal_error(
     api: Api, signer: Signer, scheme: str, value: str, date: str, rest: str

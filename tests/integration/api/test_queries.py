@@ -164,7 +164,7 @@ _REST = st.tuples(
 )
 
 
-@given_settings(max_examples=600, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given_settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from(sorted(QUERIES)),
     st.lists(_CONDITION | _REST, max_size=5),

@@ -86,7 +86,7 @@ def test_every_job_ends_and_never_by_a_fault_of_ours(faked: Faked) -> None:
     places = {L3: faked.inventory.l3_network, BARE: bare}
     places |= {STORAGE: faked.inventory.storage, OFFERING: offering}
 
-    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
     @given(
         st.fixed_dictionaries(
             {},
