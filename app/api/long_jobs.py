@@ -116,6 +116,7 @@ def _data_of(given: Any, message: Message) -> dict[str, Any]:
     except BadRequest as error:
         raise InvalidArgument(f"field[jobData]: {error}") from error
     data.pop("session", None)
+    data.pop("vmInstanceUuids", None)  # vmclone's own, as in app.api.submissions
     return hash_passwords(data) if holds_password(data) else data
 
 
