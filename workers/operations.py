@@ -107,6 +107,7 @@ def judge(
             plan = _plan(kind, vm, StepName.STOP_VM, StepName.START_VM)
             return _grant(connection, job_uuid, plan, vm, VmState.REBOOTING)
         case JobKind.RECOVER:
+            quotas.check(connection, vm.account_uuid, {QuotaName.VM_TOTAL_NUM: 1})
             operations.recover(connection, vm.uuid)
             return Begun(operations.begin(connection, job_uuid, kind, vm, None))
         case _:

@@ -209,9 +209,13 @@ class Scheduler:
             self._create_records(connection, job, source, taken, outcome)
             return []
         assert job.base_set_uuid is not None
+        first_start = job.kind is JobKind.START
         planner = JobPlanner(
             job_uuid=job.job.uuid,
-            account_uuid=job.job.account_uuid,
+            # A record's first start may be asked for by admin, and stays its owner's.
+            account_uuid=operations.owner_of(connection, taken[0].vm_uuid)
+            if first_start and taken
+            else job.job.account_uuid,
             weight=weight,
             spec=job.spec,
             source=source,
@@ -220,7 +224,7 @@ class Scheduler:
             world=view,
             needs=job.needs,
             thin=ThinShare(self._settings.thin_share, self._settings.thin_minimum_bytes),
-            first_start=job.kind is JobKind.START,
+            first_start=first_start,
         )
         return self._plan_items(connection, job, planner, taken, outcome)
 

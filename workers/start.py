@@ -115,8 +115,9 @@ def _judge_operation(connection: Connection, job: Row[Any]) -> Judged:
     try:
         with connection.begin_nested():
             if kind in REMOVALS:
-                vms = job.request.get("vmInstanceUuids")
-                if vms is None:
+                if uuid == removals.OUR_OWN:
+                    vms = job.request["vmInstanceUuids"]
+                else:
                     vms = _one_to_remove(connection, kind, uuid, job.account_uuid)
                 granted = removals.begin(connection, job.uuid, kind, vms)
                 return Judged(granted=granted, finishing=not granted)
@@ -149,12 +150,8 @@ def _one_to_remove(
 
 
 def _start_first(connection: Connection, job_uuid: str, start: FirstStart) -> Judged:
-    source = sources.load(connection, start.source_uuid)
-    if source is None:
-        raise ResourceNotFound(
-            f"vm[uuid:{start.vm.uuid}] was to be made from vm[uuid:{start.source_uuid}], which is "
-            "not there any more"
-        )
+    # As when the record was asked for: a share may have been revoked since.
+    source = _source(connection, start.source_uuid, start.vm.account_uuid)
     # The record itself counts already.
     need = sources.need_of(connection, source, start.spec) | {QuotaName.VM_TOTAL_NUM: 0}
     quotas.check(connection, start.vm.account_uuid, need)

@@ -70,6 +70,9 @@ async def _answer(
 
 def _submit(call: Call) -> Done:
     parameters = call.parameters
+    for field in ("jobName", "name", "description", "targetResourceUuid"):
+        if "\x00" in str(parameters.get(field) or ""):
+            raise InvalidArgument(f"field[{field}] of message[APISubmitLongJobMsg] has a NUL")
     job_name = str(parameters.get("jobName") or "")
     message = _message_of(job_name)
     data = _data_of(parameters.get("jobData"), message)
@@ -116,7 +119,6 @@ def _data_of(given: Any, message: Message) -> dict[str, Any]:
     except BadRequest as error:
         raise InvalidArgument(f"field[jobData]: {error}") from error
     data.pop("session", None)
-    data.pop("vmInstanceUuids", None)  # vmclone's own, as in app.api.submissions
     return hash_passwords(data) if holds_password(data) else data
 
 

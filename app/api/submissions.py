@@ -34,8 +34,6 @@ async def submit(
     headers. What the parameters say is judged behind the queue."""
     credential = await authenticate(request)
     message.check(parameters)
-    # Jobs that vmclone asks for itself name several VMs so, and those were checked before.
-    parameters = {name: value for name, value in parameters.items() if name != "vmInstanceUuids"}
     headers = job_headers(request.headers)
     state = state_of(request)
     address = request.remote or ""

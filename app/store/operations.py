@@ -180,6 +180,14 @@ def begin_first_start(
     )
 
 
+def owner_of(connection: Connection, vm_uuid: str) -> str:
+    return str(
+        connection.execute(
+            text("SELECT account_uuid FROM vm_instances WHERE uuid = :vm"), {"vm": vm_uuid}
+        ).scalar_one()
+    )
+
+
 def keep_blueprints(
     connection: Connection, vm_uuids: list[str], blueprint: Mapping[str, Any]
 ) -> None:

@@ -25,6 +25,7 @@ BUSY = (
     "EXISTS (SELECT 1 FROM items i WHERE i.vm_uuid = v.uuid AND i.kind <> 'clone' "
     "AND i.state IN ('Waiting', 'Granted', 'Running', 'RollingBack', 'Stranded'))"
 )
+OUR_OWN = ""  # the VM that `ask`'s jobs name: callers always name one
 EXPIRED_BATCH = 200
 EXPIRED_AGAIN_S = 3600.0  # after a failure
 
@@ -38,12 +39,13 @@ def ask(
         text(
             "INSERT INTO jobs (uuid, kind, state, account_uuid, vm_instance_uuid, request, "
             "requested, priority, api_timeout_ms, wants_schema) VALUES (:uuid, :kind, 'Accepted', "
-            ":account, '', CAST(:request AS json), :requested, 5, 0, FALSE)"
+            ":account, :own, CAST(:request AS json), :requested, 5, 0, FALSE)"
         ),
         {
             "uuid": uuid,
             "kind": kind,
             "account": account_uuid,
+            "own": OUR_OWN,
             "request": orjson.dumps({"vmInstanceUuids": list(vm_uuids)}).decode(),
             "requested": len(vm_uuids),
         },

@@ -118,6 +118,16 @@ def clone_data(inventory: Inventory, **more: Any) -> dict[str, Any]:
     return {"jobName": "APICloneVmInstanceMsg", "jobData": json.dumps(data), "name": "mine"}
 
 
+@pytest.mark.parametrize("field", ["jobName", "name", "description", "targetResourceUuid"])
+async def test_a_text_with_a_nul_is_the_caller_s_mistake(
+    ask_long: Any, inventory: Inventory, field: str
+) -> None:
+    params = clone_data(inventory)
+    text = f"\0.{params['jobName']}" if field == "jobName" else "a\0"
+    answer = await ask_long("POST", "", {"params": params | {field: text}})
+    assert answer["error"]["code"] == "SYS.1007"
+
+
 async def test_a_long_job_clones_and_shows_its_result(
     ask_long: Any, inventory: Inventory, engine: Engine
 ) -> None:

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 import pytest
 
 from app.domain.errors import HostDisconnected, OperationFailed, VmStartFailed
 from app.queue import TaskName
 from app.settings import Settings
+from app.store import quotas, shares
 from app.store.session import Database
 from tests.engine import Engine, faked_engine
 from tests.factories import Inventory, make_account
@@ -18,6 +20,8 @@ from tests.integration.api.conftest import Api, open_session, submit
 from tests.integration.engine.test_trouble import fails
 
 UNKNOWN = "0" * 32
+SEVERAL = "vmInstanceUuids"
+VM = "org.zstack.header.vm"
 
 
 @dataclass
@@ -259,6 +263,89 @@ async def test_unknown_foreign_and_adopted_vms_are_refused(
     stage.headers = open_session(database, tenant)
     assert (await stage.do(vm, action))["code"] == "ID.1002"
     assert stage.state(vm) == "Running"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("PUT", "/v1/vm-instances/{mine}/actions", {"expungeVmInstance": {SEVERAL: ["{vm}"]}}),
+        ("DELETE", "/v1/vm-instances/{mine}?vmInstanceUuids={vm}&vmInstanceUuids={vm}", None),
+        (
+            "POST",
+            "/v1/longjobs",
+            {"jobName": f"{VM}.APIExpungeVmInstanceMsg", "jobData": {SEVERAL: ["{vm}"]}},
+        ),
+        ("POST", "/zstack/api", {f"{VM}.APIExpungeVmInstanceMsg": {SEVERAL: ["{vm}"]}}),
+    ],
+)
+async def test_nobody_names_vms_to_remove_past_their_owner(
+    stage: Stage, database: Database, method: str, path: str, body: Any
+) -> None:
+    """`vmInstanceUuids` is what vmclone's own jobs say."""
+    vm = await stage.clone()
+    with database.engine.begin() as connection:
+        tenant = make_account(connection)
+    stage.headers = open_session(database, tenant)
+    session = stage.headers["Authorization"].removeprefix("OAuth ")
+    sent = orjson.loads(orjson.dumps(body).replace(b"{vm}", vm.encode()))
+    if path == "/v1/longjobs":
+        data = sent["jobData"] | {"uuid": UNKNOWN}
+        sent = {"params": sent | {"jobData": orjson.dumps(data).decode()}}
+    elif path == "/zstack/api":
+        (members,) = sent.values()
+        members |= {"uuid": UNKNOWN, "session": {"uuid": session}}
+    answer = await stage.api.request(
+        method, path.format(mine=UNKNOWN, vm=vm), json=sent, headers=stage.headers
+    )
+    assert answer.status in (200, 202)
+    jobs = stage.engine.rows("SELECT uuid FROM jobs WHERE state = 'Accepted'")
+    assert len(jobs) == 1
+    stage.engine.start(jobs[0].uuid)
+    assert (stage.state(vm), stage.hypervisor.domains) == ("Running", {vm: True})
+
+
+async def test_a_revoked_share_ends_a_record_s_way_to_its_source(
+    stage: Stage, database: Database
+) -> None:
+    with database.engine.begin() as connection:
+        tenant = make_account(connection)
+        source = shares.find(connection, [stage.inventory.source])
+        shares.share(connection, source, accounts=[tenant], to_public=False)
+    stage.headers = open_session(database, tenant)
+    vm = await stage.clone(strategy="JustCreate")
+    with database.engine.begin() as connection:
+        shares.revoke(connection, source, accounts=[tenant], to_public=False, everything=False)
+    assert (await stage.do(vm, "startVmInstance"))["code"] == "ID.1002"
+    assert (stage.state(vm), stage.storage.volumes) == ("Created", {})
+
+
+async def test_a_record_that_admin_starts_stays_its_owner_s(
+    stage: Stage, database: Database
+) -> None:
+    with database.engine.begin() as connection:
+        tenant = make_account(connection)
+        source = shares.find(connection, [stage.inventory.source])
+        shares.share(connection, source, accounts=[tenant], to_public=False)
+    admin, stage.headers = stage.headers, open_session(database, tenant)
+    vm = await stage.clone(strategy="JustCreate")
+    stage.headers = admin
+    assert (await stage.do(vm, "startVmInstance"))["state"] == "Running"
+    owners = stage.engine.rows("SELECT account_uuid FROM volumes WHERE origin = 'cloned'")
+    assert [row.account_uuid for row in owners] == [tenant, tenant]
+
+
+async def test_a_recovered_vm_counts_again(stage: Stage, database: Database) -> None:
+    with database.engine.begin() as connection:
+        tenant = make_account(connection)
+        quotas.put(connection, tenant, "vm.totalNum", 1)
+        source = shares.find(connection, [stage.inventory.source])
+        shares.share(connection, source, accounts=[tenant], to_public=False)
+    stage.headers = open_session(database, tenant)
+    first = await stage.clone()
+    await stage.destroy(first)
+    await stage.clone(names=["b"])
+    assert (await stage.do(first, "recoverVmInstance"))["code"] == "ID.1003"
+    assert stage.state(first) == "Destroyed"
 
 
 async def test_one_operation_on_a_vm_at_a_time(stage: Stage) -> None:
