@@ -4,7 +4,6 @@ Nothing is taken back by undoing steps: a start that failed is powered off, and 
 as its host has it. Every call may be repeated.
 """
 
-import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -14,20 +13,16 @@ from sqlalchemy import Connection, Row
 
 from app.domain.errors import (
     CloneError,
-    InternalError,
     InvalidArgument,
     NoHostAvailable,
     OperationCanceled,
     OperationFailed,
     PermissionDenied,
     ResourceNotFound,
-    TooManyAttempts,
 )
 from app.domain.operation import OperationPlan, check_state, not_allowed
 from app.domain.plan import CloneStrategy, HostRef, HypervisorType
-from app.domain.retry import retry_delay_s
 from app.domain.spec import CloneSpec
-from app.domain.states import WaitReason
 from app.domain.steps import StepName
 from app.domain.vm_change import VmChange, parse_change, parse_stop
 from app.store import items, lookups, operations, quotas
@@ -40,8 +35,7 @@ from app.zstack.messages import of_kind
 from workers.context import WorkerContext
 from workers.hypervisors.base import Hypervisor
 from workers.lease import Draining, Lease
-
-log = logging.getLogger(__name__)
+from workers.retrying import put_off
 
 GRACE_S = 60.0  # for a guest that was asked to power off
 LOOK_S = 0.5
@@ -244,24 +238,18 @@ def _failed(
     claim: Claim, plan: OperationPlan, error: Exception, lease: Lease, worker: WorkerContext
 ) -> bool | None:
     """Again later if it may pass; else the VM is as it was, or as its host has it."""
-    if not isinstance(error, CloneError):
-        log.exception("operation failed unexpectedly", extra={"item_id": claim.item_uuid})
-        error = InternalError()
-    delay_s = retry_delay_s(claim.attempts, worker.rng)
-    if error.retryable and delay_s is not None:
-        items.retry_later(worker.database, claim, error, delay_s=delay_s, reason=WaitReason.RETRY)
+    lasting = put_off(claim, error, worker)
+    if lasting is None:
         return None
-    if error.retryable:
-        error = TooManyAttempts(error.details, cause=error)
-    if not isinstance(error, OperationCanceled):
-        error = OperationFailed(
+    if not isinstance(lasting, OperationCanceled):
+        lasting = OperationFailed(
             f"unable to {plan.operation} vm[uuid:{plan.vm_uuid}, name:{plan.vm_name}]: "
-            f"{error.details}",
-            cause=error,
+            f"{lasting.details}",
+            cause=lasting,
         )
     lease.begin_undo()
     state = _state_after(plan, worker)
-    return operations.fail(worker.database, claim, plan, error, state)
+    return operations.fail(worker.database, claim, plan, lasting, state)
 
 
 def _state_after(plan: OperationPlan, worker: WorkerContext) -> VmState:

@@ -1,21 +1,16 @@
 """Removes one VM: powered off, then, expunged, its domain and volumes. Every call may be
 repeated; nothing is taken back, because what is half removed is removed by the next try."""
 
-import logging
-
 from app.domain import paths
-from app.domain.errors import CloneError, InternalError, OperationFailed, TooManyAttempts
+from app.domain.errors import CloneError, OperationFailed
 from app.domain.removal import RemovalPlan
-from app.domain.retry import retry_delay_s
-from app.domain.states import WaitReason
 from app.store import items, removals
 from app.store.leases import Claim, LeaseLost
 from app.store.models import VmState
 from app.store.session import DATABASE_AWAY
 from workers.context import WorkerContext
 from workers.lease import Draining, Lease
-
-log = logging.getLogger(__name__)
+from workers.retrying import put_off
 
 
 def remove_vm(claim: Claim, plan: RemovalPlan, lease: Lease, worker: WorkerContext) -> bool | None:
@@ -65,16 +60,10 @@ def _failed(
     claim: Claim, plan: RemovalPlan, error: Exception, worker: WorkerContext
 ) -> bool | None:
     """Again later if it may pass, else the VM stays as its host has it."""
-    if not isinstance(error, CloneError):
-        log.exception("removal failed unexpectedly", extra={"item_id": claim.item_uuid})
-        error = InternalError()
-    delay_s = retry_delay_s(claim.attempts, worker.rng)
-    if error.retryable and delay_s is not None:
-        items.retry_later(worker.database, claim, error, delay_s=delay_s, reason=WaitReason.RETRY)
+    lasting = put_off(claim, error, worker)
+    if lasting is None:
         return None
-    if error.retryable:
-        error = TooManyAttempts(error.details, cause=error)
-    return removals.fail(worker.database, claim, error, _state_of(plan, worker))
+    return removals.fail(worker.database, claim, lasting, _state_of(plan, worker))
 
 
 def _state_of(plan: RemovalPlan, worker: WorkerContext) -> VmState:

@@ -13,17 +13,15 @@ import orjson
 
 from app.domain.errors import (
     CloneError,
-    InternalError,
     OperationCanceled,
     OperationFailed,
-    TooManyAttempts,
     TooManyLapses,
 )
 from app.domain.operation import OperationPlan
 from app.domain.plan import CloneMethod, ClonePlan, CloneStrategy
 from app.domain.removal import RemovalPlan
-from app.domain.retry import MAX_LAPSES, retry_delay_s, stranded_delay_s
-from app.domain.states import ItemState, WaitReason
+from app.domain.retry import MAX_LAPSES, stranded_delay_s
+from app.domain.states import ItemState
 from app.domain.steps import StepName
 from app.queue import TaskName
 from app.store import bases, items, jobs
@@ -36,6 +34,7 @@ from workers.lease import Draining, Lease
 from workers.operations import operate
 from workers.recipe import steps_for
 from workers.remover import remove_vm
+from workers.retrying import put_off
 from workers.steps.base import Step
 
 log = logging.getLogger(__name__)
@@ -129,25 +128,8 @@ class ItemRun:
 
     def _failed(self, step: StepName, error: Exception) -> bool | None:
         """A step raised: again later if it may pass, otherwise taken back."""
-        if not isinstance(error, CloneError):
-            log.exception(
-                "step failed unexpectedly",
-                extra={"item_id": self._claim.item_uuid, "step": step},
-            )
-            error = InternalError()
-        delay_s = retry_delay_s(self._claim.attempts, self._worker.rng)
-        if error.retryable and delay_s is not None:
-            items.retry_later(
-                self._worker.database,
-                self._claim,
-                error,
-                delay_s=delay_s,
-                reason=WaitReason.RETRY,
-            )
-            return None
-        if error.retryable:
-            error = TooManyAttempts(error.details, cause=error)
-        return self._roll_back(step, error)
+        lasting = put_off(self._claim, error, self._worker, step=step)
+        return None if lasting is None else self._roll_back(step, lasting)
 
     def _roll_back(self, step: StepName, error: CloneError) -> bool | None:
         canceled = isinstance(error, OperationCanceled)
