@@ -27,3 +27,12 @@ def test_limits_and_operators_are_on_the_page() -> None:
     assert f"`limit` is at most {MAX_LIMIT:,} " in PAGE
     assert f"required: 1 to {request.MAX_NAMES:,}," in PAGE
     assert " ".join(f"`{operator}`" for operator in OPERATORS) in PAGE
+
+
+def test_every_row_that_clients_check_is_on_the_page_with_its_test() -> None:
+    api = Path(app.__file__).parents[1] / "tests/integration/api"
+    written = (api / "test_contract_rows.py").read_text()
+    tests = re.findall(r"^async def (test_row_\d\d_\w+)", written, re.MULTILINE)
+    assert re.findall(r"`(test_row_\d\d_\w+)`", PAGE) == tests
+    exchanges = {file.stem for file in (api / "exchanges").glob("*.json")}
+    assert exchanges == {name.removeprefix("test_") for name in tests}
