@@ -111,11 +111,7 @@ class Scheduler:
             return outcome
         view = world.load(
             connection,
-            defaults=world.Defaults(
-                builds_of_host=self._settings.host_slots,
-                processes_of_host=self._settings.worker_processes,
-                copies_of_storage=self._settings.storage_full_copies,
-            ),
+            defaults=world.Defaults.of(self._settings),
             keep_free=self._settings.storage_keep_free,
         )
         by_uuid = {job.job.uuid: job for job in grantable}

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
+from app.api.browser_sessions import session_of_cookie
 from app.api.paths import api_path
 from app.api.state import ApiState, state_of
 from app.domain.errors import AuthenticationFailed, SessionInvalid
@@ -26,12 +27,18 @@ class Credential:
 
 
 async def authenticate(request: web.Request) -> Credential:
-    """What the Authorization header holds. A signature is verified here; a session costs no
-    round trip: whoever writes or reads for it looks it up by the way.
+    """What the Authorization header holds, or without one the browser's cookie. A signature is
+    verified here; a session costs no round trip: whoever writes or reads for it looks it up by the
+    way.
 
     Raises BadRequest for the headers' form, TooSkewed for an old Date, AuthenticationFailed for an
-    unknown access key or a wrong signature, KeyFileUnusable.
+    unknown access key or a wrong signature, KeyFileUnusable; HTTPForbidden for a cookie without
+    its token.
     """
+    if "Authorization" not in request.headers:
+        cookie = session_of_cookie(request)
+        if cookie is not None:
+            return Credential(cookie)
     given = credential(request.headers)
     if isinstance(given, Session):
         return Credential(given.uuid)

@@ -32,6 +32,13 @@ _OWN_STATUS = {
     PermissionDenied: 403,
     ResourceNotFound: 404,
 }
+# Raised by handlers with what is wrong as their text.
+_OUR_REFUSALS = (
+    web.HTTPConflict,
+    web.HTTPForbidden,
+    web.HTTPUnprocessableEntity,
+    web.HTTPUnsupportedMediaType,
+)
 # ZStack's words for a method that a path does not have.
 _KIND = {"POST": "creational", "GET": "query", "DELETE": "delete", "PUT": "action"}
 
@@ -55,7 +62,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _method_not_allowed(request, error, own=own)
     except web.HTTPNotFound:
         return _refused(404, "Not Found", f"no api mapping to {api_path(request)}", own=own)
-    except (web.HTTPConflict, web.HTTPUnprocessableEntity) as error:
+    except _OUR_REFUSALS as error:
         return _refused(error.status, error.reason, error.text or "", own=own)
     except web.HTTPException:
         raise

@@ -16,9 +16,11 @@ from app.api.clone_jobs import create_clone_job, get_clone_job, list_clone_jobs,
 from app.api.dispatch import message_routes
 from app.api.health import healthz, readyz
 from app.api.job_verbs import cancel_item, cancel_job, pause_job, remove_vms, resume_job, retry_job
+from app.api.places import list_hosts, list_ip_ranges, list_primary_storages
 from app.api.queries import query_routes
 from app.api.quotas import get_usages, put_quotas
 from app.api.rpc import call_rpc, rpc_result
+from app.api.session import sign_in, sign_out, who_am_i
 from app.api.sessions import log_in_by_account, log_in_by_user, log_out, renew, validate
 from app.api.shares import put_resources
 
@@ -57,6 +59,12 @@ RPC = [
     web.get("/zstack/api/result{uuid}", rpc_result, allow_head=False),
 ]
 OWN = [
+    web.post("/api/v1/session", sign_in),
+    web.get("/api/v1/session", who_am_i),
+    web.delete("/api/v1/session", sign_out),
+    web.get("/api/v1/hosts", list_hosts),
+    web.get("/api/v1/primary-storages", list_primary_storages),
+    web.get("/api/v1/ip-ranges", list_ip_ranges),
     web.get("/api/v1/clone-jobs", list_clone_jobs),
     web.post("/api/v1/clone-jobs", create_clone_job),
     web.get(f"/api/v1/clone-jobs/{_UUID}", get_clone_job),

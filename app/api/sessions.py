@@ -11,7 +11,7 @@ from app.api.responses import json_value
 from app.api.state import state_of
 from app.domain.errors import ResourceNotFound
 from app.store import accounts
-from app.store.accounts import Identity
+from app.store.accounts import Identity, SessionView
 from app.zstack.forms import BadRequest, action_of
 from app.zstack.identity import SCHEMAS, session_inventory
 
@@ -21,41 +21,60 @@ YEAR_S = 365 * 86400
 async def log_in_by_account(request: web.Request) -> web.Response:
     body = await read_object(request)
     _, parameters = action_of(body, ["logInByAccount"], path=api_path(request))
-    name, sent = _text(parameters, "accountName"), _text(parameters, "password")
-    state = state_of(request)
-    async with state.logins.attempt(name, request.remote or ""):
-        who, stored = await state.read(lambda c: accounts.password_of(c, name))
-        identity = await state.hash(accounts.check_password, who, sent, stored)
-    return await _signed_in(request, identity)
+    name, sent = mandatory_text(parameters, "accountName"), mandatory_text(parameters, "password")
+    return await _signed_in(request, await check_account(request, name, sent))
 
 
 async def log_in_by_user(request: web.Request) -> web.Response:
     """A user of the account that `accountName` or `accountUuid` names."""
     body = await read_object(request)
     _, parameters = action_of(body, ["logInByUser"], path=api_path(request))
-    user, sent = _text(parameters, "userName"), _text(parameters, "password")
-    uuid = parameters.get("accountUuid")
-    field = "accountName" if uuid is None else "accountUuid"
-    account = _text(parameters, field)
-    state = state_of(request)
-    async with state.logins.attempt(f"{account}/{user}", request.remote or ""):
-        who, stored = await state.read(
-            lambda c: accounts.user_password_of(
-                c,
-                user,
-                account_name=account if uuid is None else None,
-                account_uuid=None if uuid is None else account,
-            )
-        )
-        identity = await state.hash(accounts.check_password, who, sent, stored)
+    user, sent = mandatory_text(parameters, "userName"), mandatory_text(parameters, "password")
+    if parameters.get("accountUuid") is None:
+        name = mandatory_text(parameters, "accountName")
+        identity = await check_user(request, user, sent, account_name=name)
+    else:
+        uuid = mandatory_text(parameters, "accountUuid")
+        identity = await check_user(request, user, sent, account_uuid=uuid)
     return await _signed_in(request, identity)
 
 
-async def _signed_in(request: web.Request, identity: Identity) -> web.Response:
+async def check_account(request: web.Request, name: str, sent: str) -> Identity:
+    """Raises AuthenticationFailed, also where there were too many wrong attempts."""
     state = state_of(request)
-    session = await state.write(
-        lambda c: accounts.open_session(c, identity, timeout_s=state.settings.session_timeout_s)
-    )
+    async with state.logins.attempt(name, request.remote or ""):
+        who, stored = await state.read(lambda c: accounts.password_of(c, name))
+        return await state.hash(accounts.check_password, who, sent, stored)
+
+
+async def check_user(
+    request: web.Request,
+    user: str,
+    sent: str,
+    *,
+    account_name: str | None = None,
+    account_uuid: str | None = None,
+) -> Identity:
+    """As `check_account`, for the user of that account."""
+    state = state_of(request)
+    async with state.logins.attempt(f"{account_uuid or account_name}/{user}", request.remote or ""):
+        who, stored = await state.read(
+            lambda c: accounts.user_password_of(
+                c, user, account_name=account_name, account_uuid=account_uuid
+            )
+        )
+        return await state.hash(accounts.check_password, who, sent, stored)
+
+
+async def open_session(request: web.Request, identity: Identity) -> SessionView:
+    """Raises TooManySessions."""
+    state = state_of(request)
+    timeout_s = state.settings.session_timeout_s
+    return await state.write(lambda c: accounts.open_session(c, identity, timeout_s=timeout_s))
+
+
+async def _signed_in(request: web.Request, identity: Identity) -> web.Response:
+    session = await open_session(request, identity)
     return json_value({"inventory": session_inventory(session)})
 
 
@@ -97,7 +116,7 @@ def renew_session(call: Call) -> Done:
     return Done(session_inventory(session), SCHEMAS["session"])
 
 
-def _text(parameters: dict[str, Any], field: str) -> str:
+def mandatory_text(parameters: dict[str, Any], field: str) -> str:
     value = parameters.get(field)
     if not isinstance(value, str) or "\x00" in value:
         raise BadRequest(f"field[{field}] is mandatory, and a string")

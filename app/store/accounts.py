@@ -87,6 +87,13 @@ def has_admin(connection: Connection) -> bool:
     )
 
 
+def name_of(connection: Connection, account_uuid: str) -> str | None:
+    name = connection.scalar(
+        text("SELECT name FROM accounts WHERE uuid = :uuid"), {"uuid": account_uuid}
+    )
+    return str(name) if name is not None else None
+
+
 def password_of(connection: Connection, name: str) -> tuple["Identity | None", str]:
     """The account and what its password is verified against; for an unknown name None and a hash
     that nothing matches."""

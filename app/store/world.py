@@ -11,6 +11,7 @@ from app.domain.placement import Candidate
 from app.domain.plan import HypervisorType, StorageRef, StorageType
 from app.domain.slots import Slots
 from app.domain.states import WaitReason
+from app.settings import Settings
 from app.store import limits
 from app.store.hosts import SEEN_WITHIN_S
 from app.store.limits import Limits
@@ -70,6 +71,14 @@ class Defaults:
     builds_of_host: int
     processes_of_host: int  # of a worker that did not say
     copies_of_storage: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Defaults":
+        return cls(
+            builds_of_host=settings.host_slots,
+            processes_of_host=settings.worker_processes,
+            copies_of_storage=settings.storage_full_copies,
+        )
 
 
 def load(connection: Connection, *, defaults: Defaults, keep_free: float) -> World:
