@@ -92,6 +92,8 @@ async def postman(engine: Engine, **settings: Any) -> AsyncIterator[None]:
         yield
     finally:
         stopped.set()
+        # A thread of its that is at the database ends first; who calls for long is not waited for.
+        await asyncio.wait({running}, timeout=1)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 

@@ -33,6 +33,9 @@ def test_every_row_that_clients_check_is_on_the_page_with_its_test() -> None:
     api = Path(app.__file__).parents[1] / "tests/integration/api"
     written = (api / "test_contract_rows.py").read_text()
     tests = re.findall(r"^async def (test_row_\d\d_\w+)", written, re.MULTILINE)
-    assert re.findall(r"`(test_row_\d\d_\w+)`", PAGE) == tests
+    assert [name[9:11] for name in tests] == [f"{row:02}" for row in range(1, 19)]
+    assert re.findall(r"^\| (\d+) \| .* \| `(test_row_\d\d_\w+)` \|$", PAGE, re.MULTILINE) == [
+        (str(row), name) for row, name in enumerate(tests, start=1)
+    ]
     exchanges = {file.stem for file in (api / "exchanges").glob("*.json")}
     assert exchanges == {name.removeprefix("test_") for name in tests}
