@@ -76,7 +76,7 @@ def update_account(
 
 
 def delete_account(connection: Connection, uuid: str) -> None:
-    """Gone with its users, sessions, access keys, shares, quotas and limits. Raises
+    """Gone with its users, sessions, access keys, shares, quotas, limits and long jobs. Raises
     ResourceNotFound, InvalidArgument for admin, OperationFailed while it owns anything."""
     if uuid == ADMIN_UUID:
         raise InvalidArgument("the account admin cannot be deleted")
@@ -93,7 +93,11 @@ def delete_account(connection: Connection, uuid: str) -> None:
             f"{', '.join(owned)}: expunge those VMs, wait for the jobs or cancel them, then delete "
             "it again"
         )
-    connection.execute(text("DELETE FROM quotas WHERE account_uuid = :uuid"), {"uuid": uuid})
+    for table in ("quotas", "long_jobs"):
+        connection.execute(
+            text(f"DELETE FROM {table} WHERE account_uuid = :uuid"),  # noqa: S608
+            {"uuid": uuid},
+        )
     connection.execute(
         text("DELETE FROM limits WHERE scope = 'account' AND resource_uuid = :uuid"),
         {"uuid": uuid},

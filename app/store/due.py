@@ -18,7 +18,7 @@ from app.domain.errors import (
     TooManyFailures,
 )
 from app.domain.states import ItemState, check_move
-from app.store import base_claims, items, jobs, leases
+from app.store import base_claims, items, jobs, leases, long_jobs
 from app.store.hosts import SEEN_WITHIN_S
 
 BATCH = 200
@@ -295,8 +295,9 @@ def _why_stopped(connection: Connection, job_uuid: str, job: Row[Any]) -> CloneE
 
 def expired_jobs(connection: Connection, *, retention_s: float, refused_s: float) -> int:
     """Finished jobs past their time go with their items, steps and events, a bounded number of
-    rows at a time, the job itself last; sooner those of refused sessions and those that the API did
-    itself, since a new access key's secret stands there. How many jobs went."""
+    rows at a time, the job itself last, with the long job whose it is; sooner those of refused
+    sessions and those that the API did itself, since a new access key's secret stands there. How
+    many jobs went."""
     expired = list(
         connection.execute(
             text(
@@ -326,14 +327,24 @@ def expired_jobs(connection: Connection, *, retention_s: float, refused_s: float
         ),
         {"expired": expired, "rows": EXPIRED_EVENTS},
     )
+    empty = _empty(connection, expired)
+    long_jobs.forget_those_of(connection, empty)
     return connection.execute(
-        text(
-            "DELETE FROM jobs WHERE uuid = ANY(:expired) "
-            "AND NOT EXISTS (SELECT 1 FROM items WHERE job_uuid = jobs.uuid) "
-            "AND NOT EXISTS (SELECT 1 FROM events WHERE job_uuid = jobs.uuid)"
-        ),
-        {"expired": expired},
+        text("DELETE FROM jobs WHERE uuid = ANY(:empty)"), {"empty": empty}
     ).rowcount
+
+
+def _empty(connection: Connection, job_uuids: Sequence[str]) -> list[str]:
+    return list(
+        connection.execute(
+            text(
+                "SELECT uuid FROM jobs WHERE uuid = ANY(:uuids) "
+                "AND NOT EXISTS (SELECT 1 FROM items WHERE job_uuid = jobs.uuid) "
+                "AND NOT EXISTS (SELECT 1 FROM events WHERE job_uuid = jobs.uuid)"
+            ),
+            {"uuids": job_uuids},
+        ).scalars()
+    )
 
 
 def expired_keys(connection: Connection) -> int:

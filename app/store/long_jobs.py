@@ -1,5 +1,6 @@
 """Long jobs: a name on a job of the engine, which may be run again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,3 +102,12 @@ def run_by(connection: Connection, uuid: str, job_uuid: str) -> None:
 
 def forget(connection: Connection, uuid: str) -> None:
     connection.execute(text("DELETE FROM long_jobs WHERE uuid = :uuid"), {"uuid": uuid})
+
+
+def forget_those_of(connection: Connection, job_uuids: Sequence[str]) -> None:
+    """Their jobs are about to go, and without one nothing is known of them. So do those whose job
+    went before them."""
+    connection.execute(
+        text("DELETE FROM long_jobs WHERE job_uuid = ANY(:jobs) OR job_uuid IS NULL"),
+        {"jobs": job_uuids},
+    )

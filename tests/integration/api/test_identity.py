@@ -1,6 +1,7 @@
 """Accounts, users, sessions, keys, shares and quotas over ZStack's surface, with raw HTTP."""
 
 import asyncio
+import json
 import logging
 import re
 from typing import Any
@@ -218,6 +219,24 @@ async def test_an_account_that_owns_something_is_not_deleted(
     assert (status, result["error"]["code"]) == (503, "SYS.1006")
     assert "VM golden, job " in (result["error"]["details"])
     assert await code(api, "DELETE", f"/accounts/{ADMIN}", as_admin) == "SYS.1007"
+
+
+async def test_a_deleted_account_leaves_no_long_jobs(
+    api: Api, inventory: Inventory, as_admin: Headers, database: Database
+) -> None:
+    with database.engine.begin() as connection:
+        owner = make_account(connection)
+    data = {"vmInstanceUuid": inventory.source, "names": ["a"]}
+    job = {"jobName": "APICloneVmInstanceMsg", "jobData": json.dumps(data)}
+    await done(api, "POST", "/longjobs", open_session(database, owner), {"params": job})
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE jobs SET state = 'Finished', outcome = 'Failed', "
+            "finished_at = clock_timestamp() WHERE state = 'Accepted'"
+        )
+    await done(api, "DELETE", f"/accounts/{owner}", as_admin)
+    reply = await api.get("/v1/longjobs", headers=as_admin)
+    assert (await reply.json())["inventories"] == []
 
 
 async def test_a_session_is_renewed_for_as_long_as_asked(

@@ -189,6 +189,20 @@ async def test_a_suspended_long_job_is_resumed(
     assert job["state"] == "Succeeded"
 
 
+async def test_a_long_job_goes_with_its_job_and_is_not_run_again(
+    ask_long: Any, inventory: Inventory, engine: Engine
+) -> None:
+    made = (await ask_long("POST", "", {"params": clone_data(inventory)}))["inventory"]
+    engine.start(made["apiId"])
+    engine.pass_time(31 * 86400)
+    engine.sweep()
+    assert engine.scalar("SELECT count(*) FROM jobs WHERE uuid = :uuid", uuid=made["apiId"]) == 0
+    assert (await ask_long("GET", f"/{made['uuid']}"))["inventories"] == []
+    again = await ask_long("PUT", f"/{made['uuid']}/actions", {"rerunLongJob": {}})
+    assert again["error"]["code"] == "SYS.1003"
+    assert engine.scalar("SELECT count(*) FROM vm_instances WHERE name = 'a'") == 1
+
+
 @pytest.mark.parametrize(
     ("params", "code", "details"),
     [
