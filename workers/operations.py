@@ -173,7 +173,7 @@ def _judge_update(connection: Connection, job_uuid: str, vm: Row[Any], change: V
 
 def _plan(kind: JobKind, vm: Row[Any], *steps: StepName) -> OperationPlan:
     host = HostRef(vm.place_uuid, vm.place_name, HypervisorType(vm.hypervisor_type), vm.libvirt_uri)
-    return OperationPlan(kind, vm.uuid, vm.name, host, steps)
+    return OperationPlan(kind, vm.uuid, vm.name, host, steps, was=vm.state)
 
 
 def _grant(

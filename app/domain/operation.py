@@ -17,6 +17,7 @@ class OperationPlan:
     vm_name: str
     host: HostRef
     steps: tuple[StepName, ...]
+    was: str | None = None  # the state that the VM had; None: a plan of an earlier version
     grace: bool = True  # stopping asks the guest first
     cpu_num: int = 0  # update: what the domain has afterwards
     memory_size: int = 0  # bytes

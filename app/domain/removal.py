@@ -15,3 +15,4 @@ class RemovalPlan:
     volumes: tuple[VolumeFile, ...]
     nics: tuple[NicPlan, ...]
     expunges: bool
+    was: str | None = None  # the state that the VM had; None: a plan of an earlier version

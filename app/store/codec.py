@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 from pydantic import TypeAdapter
 
 from app.domain.errors import CloneError, ErrorCode
@@ -48,3 +49,8 @@ def spec_to_json(spec: CloneSpec) -> dict[str, Any]:
 
 def spec_from_json(value: Any) -> CloneSpec:
     return _SPEC.validate_python(value)
+
+
+def dumps(value: Any) -> str:
+    """As a parameter that is cast to jsonb."""
+    return orjson.dumps(value).decode()

@@ -3,7 +3,8 @@
 They wait for it, because only that host can say what is left of them, and nobody else may touch
 that. Once their job is over for them they end here, by the database alone: a clone is Stranded,
 which keeps all that it holds and is taken back when the host is there again; a VM that was to be
-removed is in an unknown state. A worker that comes back finds that its fence is not the last.
+started, stopped or removed is in an unknown state. A worker that comes back finds that its fence
+is not the last.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from sqlalchemy import Connection, Row, text
 from app.domain.errors import CloneError, HostDisconnected, OperationFailed
 from app.domain.states import ItemState, check_move
 from app.store import items
-from app.store.codec import error_to_json
+from app.store.codec import dumps, error_to_json
 from app.store.due import BATCH, STOPPED
 from app.store.hosts import LOST_S
 from app.store.models import JobKind, VmState
@@ -70,10 +71,11 @@ def _end(connection: Connection, item: Row[Any]) -> None:
             "uuid": item.uuid,
             "state": ItemState.FAILED if removes else ItemState.STRANDED,
             # What sent it back is why it failed; the rest is told by its state.
-            "error": items.dumps(item.error or error_to_json(_why(item, removes=removes))),
+            "error": dumps(item.error or error_to_json(_why(item, removes=removes))),
         },
     )
-    if removes:
+    # One that was given other sizes is as stopped as before.
+    if removes and item.kind != JobKind.UPDATE:
         connection.execute(
             text(
                 "UPDATE vm_instances SET state = :state, last_op_at = clock_timestamp() "

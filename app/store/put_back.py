@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, delete, text
+from sqlmodel import col
 
 from app.store import capacity
-from app.store.models import ReservationKind
+from app.store.models import ReservationKind, Tag, VmInstance, Volume
 
 HOST_KINDS = (ReservationKind.CPU, ReservationKind.MEMORY)
 
@@ -46,4 +47,28 @@ def to_stopped(connection: Connection, vm_uuid: str) -> None:
             "last_op_at = clock_timestamp() WHERE uuid = :vm"
         ),
         {"vm": vm_uuid},
+    )
+
+
+def forget_vm(connection: Connection, vm_uuid: str, volume_uuids: Sequence[str]) -> None:
+    """Delete a VM's rows and give back all it held. NICs, addresses and CD-ROMs go with it."""
+    capacity.release(connection, [vm_uuid, *volume_uuids])
+    connection.execute(delete(Tag).where(col(Tag.resource_uuid).in_([vm_uuid, *volume_uuids])))
+    connection.execute(delete(Volume).where(col(Volume.uuid).in_(volume_uuids)))
+    connection.execute(delete(VmInstance).where(col(VmInstance.uuid) == vm_uuid))
+
+
+def spare_vm(connection: Connection, vm_uuid: str, was: str | None) -> None:
+    """Nobody began to do anything with it: its state is the one that it had. None: a plan of an
+    earlier version does not say."""
+    connection.execute(
+        text(
+            "UPDATE vm_instances SET last_op_at = clock_timestamp(), "
+            # Marked by the sweeper, which asks again later.
+            "state = CASE WHEN destroyed_at IS NOT NULL THEN 'Destroyed' "
+            " ELSE COALESCE(CAST(:was AS vm_state), "
+            "  CASE WHEN host_uuid IS NOT NULL THEN 'Running' ELSE 'Stopped' END::vm_state) END "
+            "WHERE uuid = :uuid"
+        ),
+        {"uuid": vm_uuid, "was": was},
     )

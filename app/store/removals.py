@@ -13,7 +13,7 @@ from app.domain.line import Line
 from app.domain.plan import HostRef, HypervisorType, NicPlan, StorageRef, StorageType, VolumeFile
 from app.domain.removal import RemovalPlan
 from app.domain.states import ItemState, JobState, check_move
-from app.store import capacity, items, jobs, under_way
+from app.store import capacity, items, jobs, put_back, under_way
 from app.store.accounts import ADMIN_UUID
 from app.store.codec import error_to_json, plan_to_json
 from app.store.leases import Claim, LeaseLost
@@ -125,7 +125,7 @@ def begin(
     for vm in vms:
         # Marked by the sweeper, which asks again later.
         if vm.uuid in refused and vm.state == VmState.EXPUNGING and not vm.busy:
-            items.spare_vm(connection, vm.uuid)
+            put_back.spare_vm(connection, vm.uuid, vm.state)
     for vm_uuid in records:
         _settle(connection, vm_uuid, (), expunges=kind is JobKind.EXPUNGE)
     jobs.begin_finishing(connection, job_uuid)
@@ -223,6 +223,7 @@ def _plans(connection: Connection, vms: Sequence[Row[Any]], kind: JobKind) -> di
                 volumes=tuple(volumes[vm.uuid]),
                 nics=tuple(nics[vm.uuid]),
                 expunges=kind is JobKind.EXPUNGE,
+                was=vm.state,
             )
         )
         for vm in vms
@@ -309,7 +310,7 @@ def _settle(
 ) -> None:
     """The VM's rows once nothing of it is on its host; expunged, none is left."""
     if expunges:
-        items.forget_vm(connection, vm_uuid, volume_uuids)
+        put_back.forget_vm(connection, vm_uuid, volume_uuids)
         return
     capacity.release(connection, [vm_uuid], [ReservationKind.CPU, ReservationKind.MEMORY])
     connection.execute(

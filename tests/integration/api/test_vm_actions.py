@@ -420,6 +420,30 @@ async def test_cancelled_before_a_worker_took_it_a_start_holds_nothing(stage: St
     assert (await stage.result(job))[1]["error"]["code"] == "SYS.1017"
 
 
+@pytest.mark.parametrize("action", ["stopVmInstance", "destroy"])
+async def test_given_up_before_a_worker_took_it_an_unknown_vm_stays_unknown(
+    stage: Stage, action: str
+) -> None:
+    vm = await stage.clone()
+    with stage.engine.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE vm_instances SET state = 'Unknown'")
+    stage.engine.publisher.lost = lambda message: message[0] is TaskName.CLONE_VM
+    if action == "destroy":
+        await stage.destroy(vm)
+        job = stage.engine.scalar("SELECT uuid FROM jobs WHERE kind = 'destroy'")
+        assert stage.state(vm) == "Destroying"
+    else:
+        job = await stage.ask(vm, action)
+        stage.engine.start(job)
+        assert stage.state(vm) == "Stopping"
+    await stage.api.post(f"/api/v1/clone-jobs/{job}/cancel", headers=stage.headers)
+    stage.engine.sweep()
+    assert (stage.state(vm), stage.held(vm)) == ("Unknown", 2)
+    (item,) = stage.engine.rows("SELECT state, finished_at FROM items WHERE job_uuid = :j", j=job)
+    assert item.state == "Canceled"
+    assert item.finished_at is not None
+
+
 async def test_an_update_changes_names_and_what_a_stopped_vm_has(stage: Stage) -> None:
     vm = await stage.clone()
     changed = await stage.do(vm, "updateVmInstance", name="b", description="d")

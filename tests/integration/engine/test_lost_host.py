@@ -1,11 +1,13 @@
 """What becomes of names that were begun on a host that is lost."""
 
+from uuid import uuid4
+
 import pytest
 
 from app.domain.errors import StorageUnavailable
 from app.domain.steps import StepName
 from app.queue import TaskName
-from app.store import control, items, leases, removals
+from app.store import control, items, leases, long_jobs, removals
 from app.store.items import StepRecord
 from app.store.leases import LeaseLost
 from app.store.models import JobKind
@@ -151,3 +153,31 @@ def test_a_cancelled_removal_leaves_its_vm_unknown(faked: Faked) -> None:
     assert faked.engine.item_states(removal) == ["Failed"]
     assert counters(faked, removal) == (0, 1, 0)
     assert faked.engine.scalar("SELECT state::text FROM vm_instances WHERE name = 'a'") == "Unknown"
+
+
+@pytest.mark.parametrize(
+    ("kind", "call", "state"),
+    [
+        (JobKind.STOP, "destroy", "Unknown"),
+        (JobKind.UPDATE, "resize", "Stopped"),  # its domain did not run, and does not
+    ],
+)
+def test_an_operation_that_was_begun_leaves_what_is_known_of_its_vm(
+    faked: Faked, kind: JobKind, call: str, state: str
+) -> None:
+    strategy = "CreateStopped" if state == "Stopped" else "InstantStart"
+    faked.engine.start(faked.job("a", strategy=strategy))
+    vm = faked.engine.scalar("SELECT uuid FROM vm_instances WHERE name = 'a'")
+    faked.hypervisor.before = fails(call, Killed())
+    job = uuid4().hex
+    asked = {"cpuNum": 2} if kind is JobKind.UPDATE else {"type": "cold"}
+    with faked.engine.database.engine.begin() as connection:
+        account = str(connection.exec_driver_sql("SELECT account_uuid FROM jobs").scalar())
+        long_jobs.accept_job(connection, job, kind, vm, asked, account_uuid=account, timeout_s=600)
+    with pytest.raises(Killed):
+        faked.engine.start(job)
+    lose_host(faked)
+    pass_on(faked, 601)
+    (item,) = faked.engine.rows("SELECT state, error FROM items WHERE job_uuid = :job", job=job)
+    assert (item.state, item.error["cause"]["code"]) == ("Failed", "HOST.1010")
+    assert faked.engine.scalar("SELECT state::text FROM vm_instances WHERE name = 'a'") == state
