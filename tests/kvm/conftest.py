@@ -8,9 +8,9 @@ import pytest
 
 from app.domain.errors import ToolMissing
 from tests.guest.build import build_guest, cache_folder, missing_programs
-from tests.kvm import accelerator
 from tests.kvm.libvirt_host import LibvirtHost, libvirt_host
 from tests.requirements import require
+from workers.hypervisors.kvm import accelerator
 
 
 def guest_image(*, sata: bool = True) -> Path:
@@ -37,9 +37,9 @@ def cloud_guest() -> Path:
 
 
 @pytest.fixture(scope="session")
-def domain_type(guest: Path) -> str:
+def domain_type() -> str:
     """ "kvm" where a guest boots by it, else "qemu"."""
-    return accelerator.domain_type(guest)
+    return accelerator.domain_type(cache_folder())
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from tests.kvm.namespaces import Machine, machine
 from tests.kvm.waiting import until
 from tests.machine import PATH
 from tests.requirements import require
+from workers.hypervisors.kvm import accelerator
 
 if TYPE_CHECKING:
     import libvirt
@@ -203,6 +204,16 @@ def _configure(host: Machine, identity: uuid.UUID) -> None:
         accounts = host.path(file)
         if "libvirt-qemu:" not in (known := accounts.read_text()):
             accounts.write_text(f"{known}{line}\n")
+
+
+def told_accelerator(home: Path) -> Path:
+    """An installation's home that knows already what a probe of this machine found."""
+    accelerator.domain_type(cache_folder())
+    home.mkdir(parents=True, exist_ok=True)
+    known = cache_folder() / accelerator.REMEMBERED
+    if known.exists():
+        shutil.copy(known, home)
+    return home
 
 
 def _remember_capabilities(known: Path, place: Path) -> None:

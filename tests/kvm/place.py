@@ -11,7 +11,7 @@ import yaml
 
 from tests.e2e.stack import Stack, running_stack
 from tests.guest.build import MEMORY_MIB
-from tests.kvm.libvirt_host import BRIDGE, LibvirtHost, libvirt_host
+from tests.kvm.libvirt_host import BRIDGE, LibvirtHost, libvirt_host, told_accelerator
 
 LAN, LAN_BRIDGE, LAN_NET = "lan", "virbr1", "10.78.0"  # a network of libvirt's, with DHCP
 NO_BRIDGE = "br-gone"
@@ -95,7 +95,7 @@ def place(folder: Path, storages: Sequence[str] = ("ps",)) -> Iterator[Place]:
     with (
         libvirt_host(folder / "host", "host-a") as host,
         running_stack(
-            folder / "home",
+            told_accelerator(folder / "home"),
             host.machine,
             VMCLONE_LEASE_S="3",
             VMCLONE_IDENTITY_PORT="80",  # the tiny guest's

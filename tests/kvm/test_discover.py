@@ -13,7 +13,7 @@ import yaml
 from tests.e2e.stack import Stack, running_stack
 from tests.guest.build import ROOT_MARKER
 from tests.kvm.domains import Domain
-from tests.kvm.libvirt_host import LibvirtHost
+from tests.kvm.libvirt_host import LibvirtHost, told_accelerator
 from tests.kvm.place import LAN, LAN_BRIDGE, LAN_NET
 
 MAC, PLUGGED_MAC, PASSED_MAC, BUSY_MAC = (f"52:54:00:00:00:0{n}" for n in range(1, 5))
@@ -53,7 +53,9 @@ def make_image(path: Path, *words: str | Path) -> None:
 
 @pytest.fixture
 def stack(tmp_path: Path, host: LibvirtHost) -> Iterator[Stack]:
-    with running_stack(tmp_path / "home", host.machine, VMCLONE_LEASE_S="3") as started:
+    with running_stack(
+        told_accelerator(tmp_path / "home"), host.machine, VMCLONE_LEASE_S="3"
+    ) as started:
         yield started
 
 

@@ -22,7 +22,7 @@ def open_hypervisor(host: HostRef, settings: Settings) -> Hypervisor:
         from workers.hypervisors.kvm.driver import KvmHypervisor
     except ImportError as error:
         raise _no_binding(f"host[name:{host.name}] is a KVM host", error) from error
-    return KvmHypervisor(host)
+    return KvmHypervisor(host, settings.home)
 
 
 def look_at_host(uri: str) -> "HostView":

@@ -15,6 +15,7 @@ from tests import servers
 from tests.engine import Engine
 from tests.factories import Inventory, make_inventory, make_job
 from tests.integration.child import Child, Say, forked
+from tests.kvm.libvirt_host import told_accelerator
 from tests.kvm.running.source import Source
 from workers.agent import StorageWatch, machine_id
 from workers.ops.doctor.orphans import OrphanAudit
@@ -98,7 +99,7 @@ class KvmWorld:
 def kvm_world(source: Source, folder: Path, **settings: object) -> Iterator[KvmWorld]:
     from app.store.migrate import migrate
 
-    chosen = Settings(home=folder / "home", **settings)  # type: ignore[arg-type]
+    chosen = Settings(home=told_accelerator(folder / "home"), **settings)  # type: ignore[arg-type]
     with servers.postgres(folder / "postgres") as url:
         database = Database(url)
         migrate(database.engine)

@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.audit import assert_nothing_left_over
 from tests.e2e.stack import Stack, running_stack
 from tests.guest.build import ROOT_MARKER
-from tests.kvm.libvirt_host import LibvirtHost
+from tests.kvm.libvirt_host import LibvirtHost, told_accelerator
 from tests.kvm.running.engine import EVERY, KvmWorld
 from tests.kvm.running.source import DATA_MARKER, NAME, Source, declare
 from tests.kvm.waiting import until
@@ -22,7 +22,9 @@ BOOTED = CLONES if EVERY == 1 else 3  # each is one of the same base: `make deep
 @pytest.fixture
 def stack(world: KvmWorld, tmp_path: Path) -> Iterator[Stack]:
     machine = world.source.host.machine
-    with running_stack(tmp_path / "home", machine, VMCLONE_LEASE_S="3") as running:
+    with running_stack(
+        told_accelerator(tmp_path / "home"), machine, VMCLONE_LEASE_S="3"
+    ) as running:
         yield running
 
 

@@ -1,23 +1,48 @@
 """Which domain type a host can run: probed by booting, because a /dev/kvm that exists may boot
-nothing."""
+nothing. One that boots nothing takes the probe its whole limit, so a machine is probed once."""
 
+import fcntl
 import os
 import platform
 import shutil
 import subprocess
 import tempfile
-from functools import lru_cache
+from pathlib import Path
 
 KVM, TCG = "kvm", "qemu"  # libvirt's domain types
 PROBE_LIMIT_S = 5.0
 _EXITED = 33  # of QEMU's isa-debug-exit: twice what was written, and one
 # mov dx, 0xf4; mov al, 0x10; out dx, al; hlt
 _BOOT_SECTOR = bytes((0xBA, 0xF4, 0x00, 0xB0, 0x10, 0xEE, 0xF4)).ljust(510, b"\0") + b"\x55\xaa"
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_DEVICE = Path("/dev/kvm")
+REMEMBERED = "accelerator"  # the file's name
 
 
-@lru_cache(maxsize=1)
-def domain_type() -> str:
-    return KVM if boots_with_kvm() else TCG
+def domain_type(folder: Path) -> str:
+    """What the last probe of this machine found. It is kept in `folder`, on this host's own disk,
+    for all processes of an installation; probed anew after a start of the machine, and with another
+    /dev/kvm or QEMU."""
+    emulator = find_emulator()
+    if emulator is None or not os.access(_DEVICE, os.R_OK | os.W_OK):
+        return TCG
+    asked = f"{_BOOT_ID.read_text().strip()} {_state(_DEVICE)} {_state(Path(emulator))}"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / REMEMBERED).open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # who comes while one probes waits for its answer
+        file.seek(0)
+        known, _, found = file.read().rpartition(" ")
+        if known != asked or found not in (KVM, TCG):
+            found = KVM if boots_with_kvm() else TCG
+            file.truncate(0)
+            file.write(f"{asked} {found}")
+    return found
+
+
+def _state(path: Path) -> str:
+    """Another one where the file was made, changed or given to others since."""
+    stat = path.stat()
+    return f"{path}:{stat.st_ino}:{stat.st_mode}:{stat.st_size}:{stat.st_ctime_ns}"
 
 
 def find_emulator() -> str | None:
@@ -30,7 +55,7 @@ def boots_with_kvm() -> bool:
     """True where a guest of this machine's architecture gets as far as its boot sector under KVM
     with the host's CPU, in seconds: software that stands for KVM aborts there, or takes longer."""
     machine, emulator = platform.machine(), find_emulator()
-    if emulator is None or not os.access("/dev/kvm", os.R_OK | os.W_OK):
+    if emulator is None or not os.access(_DEVICE, os.R_OK | os.W_OK):
         return False
     if machine != "x86_64":
         return _starts(emulator)

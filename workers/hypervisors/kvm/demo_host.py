@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 import libvirt
 from lxml.etree import _Element
@@ -33,13 +33,12 @@ def look(uri: str) -> DemoHost:
         connection.close()
 
 
-def remove_clones(uri: str, folder: str) -> int:
+def remove_clones(uri: str, folder: str, home: Path) -> int:
     """vmclone's domains with a disk below the folder are gone, running or not; how many there
     were. Others' are not touched. Raises HostDisconnected, OperationFailed."""
     connection = Connection(uri)
-    hypervisor = KvmHypervisor(
-        HostRef("", "of the demo", HypervisorType.KVM, uri), connection=connection
-    )
+    host = HostRef("", "of the demo", HypervisorType.KVM, uri)
+    hypervisor = KvmHypervisor(host, home, connection)
     try:
         ours = [domain.vm_uuid for domain in hypervisor.list_domains()]
         with connection.opened("listing domains") as libvirtd:

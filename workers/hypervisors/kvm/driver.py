@@ -53,8 +53,10 @@ _FORGET = (
 
 
 class KvmHypervisor:
-    def __init__(self, host: HostRef, connection: Connection | None = None) -> None:
+    def __init__(self, host: HostRef, home: Path, connection: Connection | None = None) -> None:
+        """`home` is the worker's own folder."""
         self._host = host
+        self._home = home
         self._connection = connection or Connection(host.libvirt_uri or SYSTEM_URI)
         self._networks = Networks(self._connection)
         self.snapshots = KvmSnapshots(host, self._connection)
@@ -65,6 +67,7 @@ class KvmHypervisor:
             running = libvirtd.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
             foreign = tuple(_running(domain) for domain in running if _vm_of(domain) is None)
             runs = runs_of(libvirtd)
+        domain_type(self._home)  # so that no clone waits for the probe
         return HostFacts(cpus, memory_mib << 20, foreign, runs)
 
     def look_at(self, source: SourceRef) -> SourceLook:
@@ -138,7 +141,7 @@ class KvmHypervisor:
             plan,
             template,
             known,
-            domain_type=DomainType(domain_type()),
+            domain_type=DomainType(domain_type(self._home)),
             nvram_path=str(nvram) if nvram else None,
         )
         cloned = build(template.xml, parts, template.live_xml)

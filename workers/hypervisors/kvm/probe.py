@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import uuid4
 
 import libvirt
@@ -20,14 +21,14 @@ class Probed:
     locked: bool = False  # while it has the image open, others can see that
 
 
-def start_with(image: str, host: HostRef) -> Probed:
+def start_with(image: str, host: HostRef, home: Path) -> Probed:
     """What a paused guest shows that has the raw image as its disk. It is never defined, runs
     nothing, and goes with the connection at the latest."""
     connection = Connection(host.libvirt_uri or SYSTEM_URI)
     flags = libvirt.VIR_DOMAIN_START_PAUSED | libvirt.VIR_DOMAIN_START_AUTODESTROY
     try:
         with connection.opened(f"starting a probe with {image}") as libvirtd:
-            domain = libvirtd.createXML(_xml(image, domain_type()), flags)
+            domain = libvirtd.createXML(_xml(image, domain_type(home)), flags)
             locked = _is_locked(image)
             domain.destroy()
     except CloneError as error:

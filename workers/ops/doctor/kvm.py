@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import uuid4
 
 from app.domain.errors import CloneError
@@ -45,7 +46,7 @@ def check_host(
             "that are not vmclone's run there",
         )
     yield _tool(what)
-    yield _accelerator(what)
+    yield _accelerator(what, settings.home)
     for network in networks:
         yield _network(what, network, host)
     for storage in storages:
@@ -58,7 +59,7 @@ def _tool(what: str) -> Check:
     return Check(f"{what}, qemu-img", found is not None, text)
 
 
-def _accelerator(what: str) -> Check:
+def _accelerator(what: str, home: Path) -> Check:
     from workers.hypervisors.kvm.accelerator import KVM, domain_type, find_emulator
 
     name = f"{what}, KVM"
@@ -67,7 +68,7 @@ def _accelerator(what: str) -> Check:
         return Check(
             name, False, "there is no QEMU for this machine: install qemu-system or qemu-kvm"
         )
-    if domain_type() == KVM:
+    if domain_type(home) == KVM:
         return Check(name, True, f"{emulator} boots")
     if not os.path.exists("/dev/kvm"):
         text = "there is no /dev/kvm"
@@ -102,7 +103,7 @@ def _images(what: str, storage: StorageRef, host: HostRef, settings: Settings) -
     try:
         driver.put(path, bytes(1 << 20), part_of=uuid4().hex)
         try:
-            probed = start_with(path, host)
+            probed = start_with(path, host, settings.home)
         finally:
             driver.drop(path)
     except CloneError as error:

@@ -72,7 +72,7 @@ def _remove_all(uri: str, home: Path) -> None:
     """Domains go first: once libvirt forgot them, nobody has their disks open."""
     from workers.hypervisors.kvm import demo_host
 
-    demo_host.remove_clones(uri, str(FOLDER))
+    demo_host.remove_clones(uri, str(FOLDER), home)
     own_bridge.remove(BRIDGE)
     for entry in FOLDER.iterdir():
         if entry.name == _LOCK:

@@ -26,7 +26,7 @@ class Host:
             cpu_num=2, memory_bytes=1 << 30, subnets=(IPv4Network("192.168.200.0/24"),)
         )
 
-    def remove_clones(self, uri: str, folder: str) -> None:
+    def remove_clones(self, uri: str, folder: str, home: Path) -> None:
         if self.away:
             raise HostDisconnected("libvirt does not answer")
         self.done.append("clones")

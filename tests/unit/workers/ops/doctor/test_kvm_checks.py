@@ -38,12 +38,12 @@ def ask(monkeypatch: pytest.MonkeyPatch, storage: StorageRef, tmp_path: Path) ->
     """The checks by their names' ends; `probed` is what a probe shows."""
 
     def asked(probed: Any = None, emulator: str | None = "/qemu", kind: str = "kvm") -> Any:
-        def start_with(image: str, host: HostRef) -> Any:
+        def start_with(image: str, host: HostRef, home: Path) -> Any:
             assert Path(image).stat().st_size == 1 << 20
             return probed or probe.Probed(locked=True)
 
         monkeypatch.setattr(probe, "start_with", start_with)
-        monkeypatch.setattr(accelerator, "domain_type", lambda: kind)
+        monkeypatch.setattr(accelerator, "domain_type", lambda _: kind)
         monkeypatch.setattr(accelerator, "find_emulator", lambda: emulator)
         checks = kvm.check_host(HOST, [storage], [], Settings(home=tmp_path))
         return {check.what.removeprefix("host h, ").partition(" in ")[0]: check for check in checks}
