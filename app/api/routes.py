@@ -16,6 +16,7 @@ from app.api.clone_jobs import create_clone_job, get_clone_job, list_clone_jobs,
 from app.api.dispatch import message_routes
 from app.api.health import healthz, readyz
 from app.api.job_verbs import cancel_item, cancel_job, pause_job, remove_vms, resume_job, retry_job
+from app.api.pages import page_routes
 from app.api.places import list_hosts, list_ip_ranges, list_primary_storages
 from app.api.queries import query_routes
 from app.api.quotas import get_usages, put_quotas
@@ -83,7 +84,13 @@ OWN = [
 def routes() -> list[web.RouteDef]:
     plain = [_below(prefix, route) for prefix in ("/zstack/v1", "/v1") for route in ZSTACK]
     # Java's client with the context path "/zstack" sends //zstack/v1/…: repeated slashes are one.
-    return [*OWN, *map(_exact, RPC), *map(_exact, plain), *map(_exact, map(_tolerant, plain))]
+    return [
+        *page_routes(),
+        *OWN,
+        *map(_exact, RPC),
+        *map(_exact, plain),
+        *map(_exact, map(_tolerant, plain)),
+    ]
 
 
 def _below(prefix: str, route: web.RouteDef) -> web.RouteDef:

@@ -1,0 +1,116 @@
+// Calls of the API with the session's cookie and token. Failures are ApiErrors that say all the
+// server said.
+
+export class ApiError extends Error {
+  constructor({ status = 0, code = null, title = "", detail = "", advice = null, cause = null }) {
+    super(detail || title);
+    Object.assign(this, { status, code, title, detail, advice, reason: cause });
+  }
+}
+
+let csrfToken = "";
+let lost = () => {};
+
+/** `then` is called when the session is found to have ended. */
+export function onSessionLost(then) {
+  lost = then;
+}
+
+/** Null where nobody is signed in; who never was is not even asked for. */
+export async function whoAmI() {
+  if (!hint.get()) return null;
+  const answer = await send("/api/v1/session", {});
+  if (answer.status === 401) {
+    hint.set(false);
+    return null;
+  }
+  return remember(await bodyOf(answer));
+}
+
+export async function signIn(credentials) {
+  return remember(await bodyOf(await send("/api/v1/session", { method: "POST", body: credentials })));
+}
+
+export async function signOut() {
+  await bodyOf(await send("/api/v1/session", { method: "DELETE" }));
+  hint.set(false);
+  csrfToken = "";
+}
+
+function remember(session) {
+  csrfToken = session.csrfToken;
+  hint.set(true);
+  return session;
+}
+
+// The cookie itself is nothing that a script can see.
+const hint = {
+  get() {
+    try {
+      return localStorage.getItem("vmclone.signedIn") === "yes";
+    } catch {
+      return true;
+    }
+  },
+  set(yes) {
+    try {
+      if (yes) localStorage.setItem("vmclone.signedIn", "yes");
+      else localStorage.removeItem("vmclone.signedIn");
+    } catch {
+      // It is asked for each time, then.
+    }
+  },
+};
+
+/** The JSON of an answer. Raises ApiError. */
+export async function call(path, options = {}) {
+  const answer = await send(path, options);
+  if (answer.status === 401) lost();
+  return bodyOf(answer);
+}
+
+async function send(path, { method = "GET", body, headers = {} }) {
+  const all = { Accept: "application/json", ...headers };
+  if (method !== "GET") all["X-CSRF-Token"] = csrfToken;
+  if (body !== undefined) all["Content-Type"] = "application/json";
+  try {
+    return await fetch(path, {
+      method,
+      headers: all,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      credentials: "same-origin",
+    });
+  } catch {
+    throw new ApiError({ title: "network" });
+  }
+}
+
+async function bodyOf(answer) {
+  const text = await answer.text();
+  let body = null;
+  try {
+    body = text ? JSON.parse(text) : null;
+  } catch {
+    // Of a proxy in between, perhaps: the text says what it has to say.
+  }
+  if (answer.ok) return body;
+  throw problem(answer.status, body, text);
+}
+
+function problem(status, body, text) {
+  const error = body?.error;
+  if (error) return new ApiError({ status, code: error.code, title: error.description, detail: error.details, cause: error.cause });
+  return new ApiError({
+    status,
+    code: body?.code,
+    title: body?.title ?? `HTTP ${status}`,
+    detail: body?.detail ?? text.slice(0, 500),
+    advice: body?.advice,
+  });
+}
+
+/** The same for the same wish, so that a submission sent twice is one job. */
+export function newIdempotencyKey() {
+  // randomUUID would want https.
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,50 @@
+// Words. One catalogue a language, with the same keys; a key with `.one` and `.other` has a number.
+
+export const LANGUAGES = { en: "English", zh: "中文" };
+const KEY = "vmclone.language";
+
+let words = {};
+let plural = new Intl.PluralRules("en");
+export let language = "en";
+export let locale = "en"; // the language with the reader's own region, for numbers and dates
+
+export function preferredLanguage() {
+  const chosen = stored();
+  if (chosen in LANGUAGES) return chosen;
+  return navigator.languages.some((name) => name.toLowerCase().startsWith("zh")) ? "zh" : "en";
+}
+
+/** Loads its words; every `t` after that speaks it. */
+export async function speak(name) {
+  const answer = await fetch(`/static/lang/${name}.json`);
+  words = await answer.json();
+  language = name;
+  locale = navigator.languages.find((one) => one.toLowerCase().split("-")[0] === name) ?? name;
+  plural = new Intl.PluralRules(name);
+  document.documentElement.lang = name === "zh" ? "zh-CN" : name;
+  try {
+    if (name !== preferredLanguage()) localStorage.setItem(KEY, name);
+  } catch {
+    // It holds for this page, then.
+  }
+}
+
+/** The text of a key with {names} filled in. `n` chooses the plural form. */
+export function t(key, values = {}) {
+  const text = words[key] ?? words[`${key}.${plural.select(values.n ?? 0)}`] ?? words[`${key}.other`];
+  if (text === undefined) return key;
+  return text.replace(/\{(\w+)\}/g, (_, name) => String(values[name] ?? ""));
+}
+
+/** The text of a word of the API's, or the word itself where a newer server has a new one. */
+export function word(kind, value) {
+  return words[`${kind}.${value}`] ?? String(value ?? "");
+}
+
+function stored() {
+  try {
+    return localStorage.getItem(KEY) ?? "";
+  } catch {
+    return "";
+  }
+}

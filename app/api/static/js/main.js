@@ -1,0 +1,90 @@
+// Which page is shown, and who is signed in.
+
+import { onSessionLost, whoAmI } from "./api.js";
+import { title } from "./format.js";
+import { preferredLanguage, speak } from "./i18n.js";
+import { fault } from "./parts/fault.js";
+import { capacityPage } from "./pages/capacity.js";
+import { clonePage } from "./pages/clone.js";
+import { jobPage } from "./pages/job.js";
+import { jobsPage } from "./pages/jobs.js";
+import { signInPage } from "./pages/signin.js";
+import { makeShell } from "./shell.js";
+
+// A page is {title, node, stop?}; `stop` ends its streams and timers.
+const PAGES = [
+  [/^$|^jobs$/, "jobs", jobsPage],
+  [/^jobs\/([^/]+)$/, "jobs", jobPage],
+  [/^clone$/, "clone", clonePage],
+  [/^capacity$/, "capacity", capacityPage],
+];
+
+let session = null;
+let shell = null;
+let page = null;
+
+async function start() {
+  await speak(preferredLanguage());
+  onSessionLost(() => {
+    session = null;
+    show();
+  });
+  try {
+    session = await whoAmI();
+  } catch (error) {
+    document.body.replaceChildren(fault(error));
+    return;
+  }
+  addEventListener("hashchange", show);
+  show();
+}
+
+function show() {
+  page?.stop?.();
+  if (!session) {
+    page = signInPage((signedIn) => {
+      session = signedIn;
+      show();
+    });
+    build(null);
+    return;
+  }
+  const [path] = location.hash.replace(/^#\/?/, "").split("?");
+  const [, section, make, match] = route(path);
+  build(section);
+  page = make({ session, live: shell.live, argument: match?.[1] && decodeURIComponent(match[1]) });
+  shell.show(page.node);
+  document.title = title(page.title);
+}
+
+function route(path) {
+  for (const [pattern, section, make] of PAGES) {
+    const match = path.match(pattern);
+    if (match) return [pattern, section, make, match];
+  }
+  return [null, "jobs", jobsPage, null];
+}
+
+/** The frame is made anew when somebody signs in or out, or the language changes. */
+function build(section) {
+  if (!session) {
+    shell = null;
+    const frame = makeShell({ session: null, section, again: relabel });
+    document.body.replaceChildren(...frame.nodes);
+    frame.show(page.node);
+    document.title = title(page.title);
+    return;
+  }
+  if (!shell) {
+    shell = makeShell({ session, section, again: relabel, signedOut: () => { session = null; show(); } });
+    document.body.replaceChildren(...shell.nodes);
+  }
+  shell.mark(section);
+}
+
+function relabel() {
+  shell = null;
+  show();
+}
+
+start();

@@ -1,0 +1,66 @@
+// An error, whole: what happened to which thing, its code, what caused it and what to do.
+
+import { ApiError } from "../api.js";
+import { h } from "../dom.js";
+import { t } from "../i18n.js";
+
+/** Of an ErrorCode {code, description, details, cause, advice} or an ApiError. */
+export function fault(error, { dismiss = null } = {}) {
+  const shown = error instanceof ApiError ? ofApi(error) : error;
+  return h(
+    "div.fault",
+    { role: dismiss ? "alert" : null },
+    h(
+      "div.head",
+      {},
+      h("h3", {}, shown.description),
+      shown.code ? h("code", {}, shown.code) : null,
+    ),
+    shown.details ? h("p", {}, shown.details) : null,
+    causes(shown.cause),
+    shown.advice ? h("p", {}, h("strong", {}, `${t("fault.todo")} `), shown.advice) : null,
+    dismiss ? h("div", {}, h("button.button.plain", { type: "button", onclick: dismiss }, t("fault.dismiss"))) : null,
+  );
+}
+
+function causes(cause) {
+  if (!cause) return null;
+  return h(
+    "div.cause",
+    {},
+    h("p", {}, `${t("fault.cause")} ${cause.description} `, h("code", {}, cause.code)),
+    cause.details && cause.details !== cause.description ? h("p", {}, cause.details) : null,
+    causes(cause.cause),
+  );
+}
+
+function ofApi(error) {
+  if (error.title === "network") return { description: t("fault.network"), details: t("fault.network.todo") };
+  return { code: error.code, description: error.title, details: error.detail, cause: error.reason, advice: error.advice };
+}
+
+/** A place where the last failure of a page stands until it is dismissed or mended. */
+export function faultPlace() {
+  const node = h("div", { hidden: true });
+  node.clear = () => {
+    node.hidden = true;
+    node.replaceChildren();
+  };
+  node.show = (error) => {
+    if (!(error instanceof ApiError)) console.error(error);
+    const shown = error instanceof ApiError ? error : new ApiError({ title: String(error) });
+    node.replaceChildren(fault(shown, { dismiss: node.clear }));
+    node.hidden = false;
+  };
+  /** Runs `work`; what it raises is shown here. */
+  node.guard = async (work) => {
+    node.clear();
+    try {
+      return await work();
+    } catch (error) {
+      node.show(error);
+      return undefined;
+    }
+  };
+  return node;
+}
