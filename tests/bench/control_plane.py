@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import redis
@@ -24,6 +25,7 @@ from app.endpoints import broker_url, endpoints_file
 from app.queue import Publisher, make_celery
 from app.settings import Settings
 from tests.bench.bare_worker import DONE, QUEUE
+from tests.bench.rows import Row
 
 INVENTORY = """
 zones: [{name: z}]
@@ -41,8 +43,15 @@ vmInstances:
 """
 HOST = "  - {name: h%d, cluster: c, managementIp: 127.0.0.1, cpuNum: 9000, memorySize: 99999GiB}"
 HOSTS = 4
+FASTER_THAN_ZSTACK = 30.0
+OF_BARE_CELERY = 0.4
+STEADY = 0.9  # the rate of the longest job, of that of the shortest
 ZSTACK_RATE = {1000: 1000 / 103, 10_000: 10_000 / (23 * 60)}  # published creates a second
 LIMIT_S = 600.0
+
+
+def inventory_of(hosts: int) -> str:
+    return INVENTORY % "\n".join(HOST % number for number in range(hosts))
 
 
 @contextmanager
@@ -53,10 +62,9 @@ def stack(home: Path) -> Iterator[Settings]:
     process = subprocess.Popen([*vmclone, "up"], env=environment, stdout=subprocess.DEVNULL)
     try:
         inventory = home / "inventory.yaml"
-        hosts = "\n".join(HOST % number for number in range(HOSTS))
         while not endpoints_file(home).exists():
             time.sleep(0.1)
-        inventory.write_text(INVENTORY % hosts)
+        inventory.write_text(inventory_of(HOSTS))
         settings = Settings(home=home, port=port)
         asyncio.run(_wait_until_ready(settings))
         subprocess.run(
@@ -124,18 +132,57 @@ async def clone_rate(settings: Settings, source: str, names: int) -> float:
         return names / seconds
 
 
-def main(sizes: list[int]) -> None:
+@dataclass(frozen=True, slots=True)
+class Measured:
+    names: int
+    rate: float  # names a second
+    bare_rate: float  # no-ops a second
+
+    @property
+    def of_bare(self) -> float:
+        return self.rate / self.bare_rate
+
+    @property
+    def of_zstack(self) -> float | None:
+        published = ZSTACK_RATE.get(self.names)
+        return self.rate / published if published else None
+
+    def __str__(self) -> str:
+        line = (
+            f"{self.names} names: {self.rate:.0f}/s, bare Celery {self.bare_rate:.0f}/s, "
+            f"ratio {self.of_bare:.2f}"
+        )
+        if self.of_zstack is not None:
+            line += f", {self.of_zstack:.0f}x ZStack's published creates"
+        return line
+
+
+def measure(sizes: list[int]) -> Iterator[Measured]:
     with tempfile.TemporaryDirectory() as folder, stack(Path(folder)) as settings:
         url = broker_url(settings)
         source = asyncio.run(source_of(settings))
         asyncio.run(clone_rate(settings, source, 50))
         for names in sizes:
             bare = bare_rate(url, names, settings.worker_processes)
-            ours = asyncio.run(clone_rate(settings, source, names))
-            line = f"{names} names: {ours:.0f}/s, bare Celery {bare:.0f}/s, ratio {ours / bare:.2f}"
-            if names in ZSTACK_RATE:
-                line += f", {ours / ZSTACK_RATE[names]:.0f}x ZStack's published creates"
-            print(line, flush=True)
+            yield Measured(names, asyncio.run(clone_rate(settings, source, names)), bare)
+
+
+def rows() -> list[Row]:
+    small, large = measure([1000, 10_000])
+    steady = large.rate / small.rate
+    faster = min(each.of_zstack or 0 for each in (small, large))
+    of_bare = min(each.of_bare for each in (small, large))
+    return [
+        Row(
+            f"control plane: {faster:.0f}x ZStack's published creates, the rate at 10,000 names "
+            f"{steady:.2f} of that at 1,000",
+            faster >= FASTER_THAN_ZSTACK and steady >= STEADY,
+        ),
+        Row(
+            f"control plane: {of_bare:.2f} of bare Celery no-ops' rate",
+            of_bare >= OF_BARE_CELERY,
+        ),
+    ]
 
 
 async def source_of(settings: Settings) -> str:
@@ -145,4 +192,5 @@ async def source_of(settings: Settings) -> str:
 
 
 if __name__ == "__main__":
-    main([int(argument) for argument in sys.argv[1:]] or [1000])
+    for measured in measure([int(argument) for argument in sys.argv[1:]] or [1000]):
+        print(measured, flush=True)
