@@ -6,7 +6,7 @@ LEVELS := chaos e2e browser integration unit
 LEVEL ?= $(LEVELS)
 FOLDERS = $(LEVEL:e2e=kvm e2e guest)
 
-.PHONY: run test lint chaos deep bench lock clean
+.PHONY: run test lint chaos deep bench bench-check lock clean
 
 # HYPERVISOR=kvm: guests that boot, on this libvirt host; IMAGE=FILE clones that one. ONCE=1 ends it.
 run: .venv/.installed $(if $(filter kvm,$(HYPERVISOR)),.venv/.kvm)
@@ -47,6 +47,11 @@ bench: .venv/.developed
 	$(BIN)/python -m tests.bench.control_plane 1000 10000
 	$(BIN)/python -m tests.bench.fairness
 	$(BIN)/python -m tests.bench.queries
+	$(BIN)/python -m tests.bench.front_door
+
+# The promises of docs/performance.md, on a machine that does nothing else; as root, with libvirt.
+bench-check: .venv/.developed .venv/.kvm
+	@$(BIN)/python -m tests.bench
 
 # Versions anew, with hashes, and without the address they came from.
 lock: .venv/.developed

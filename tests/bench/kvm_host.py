@@ -21,6 +21,7 @@ from pathlib import Path
 
 import libvirt
 
+from tests.bench.rows import Row
 from tests.e2e.stack import Stack, running_stack
 from tests.kvm.domains import Domain
 from tests.kvm.libvirt_host import LibvirtHost, libvirt_host
@@ -28,6 +29,9 @@ from tests.kvm.waiting import until
 
 SIZE = 256 << 20
 CHUNK = 8 << 20
+FASTER_THAN_VIRT_CLONE = 5.0
+FULL_OF_BARE = 1.25
+LINKED_OF_BARE = 2.0
 INVENTORY = """
 zones: [{{name: z}}]
 clusters: [{{name: c, zone: z, hypervisorType: KVM}}]
@@ -186,22 +190,26 @@ def declare(stack: Stack, folder: Path, image: Path) -> None:
     )
 
 
-def main(full: int = 20, linked: int = 100) -> None:
+def measure(full: int = 20, linked: int = 100) -> Iterator[Row]:
     libvirt.registerErrorHandler(lambda *_: None, None)
     with bench() as run:
         run.ours(2, "full")  # whatever the first one has to wait for
         ours, bare = run.ours(full, "full"), run.by_hand(full, ".raw", copy(run.image))
         by_virt_clone = run.by_virt_clone(full)
-        print(
+        yield Row(
             f"{full} full clones of 256 MiB: {ours:.1f} s, bare loop {bare:.1f} s "
             f"({ours / bare:.2f}x), virt-clone {by_virt_clone:.1f} s "
             f"({by_virt_clone / ours:.1f}x as long)",
-            flush=True,
+            by_virt_clone / ours >= FASTER_THAN_VIRT_CLONE and ours / bare <= FULL_OF_BARE,
         )
         run.ours(2, "linked")
         ours, bare = run.ours(linked, "linked"), run.by_hand(linked, ".qcow2", overlay(run.image))
-        print(f"{linked} linked clones: {ours:.2f} s, bare loop {bare:.2f} s ({ours / bare:.2f}x)")
+        yield Row(
+            f"{linked} linked clones: {ours:.2f} s, bare loop {bare:.2f} s ({ours / bare:.2f}x)",
+            ours / bare <= LINKED_OF_BARE,
+        )
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    for row in measure(*map(int, sys.argv[1:])):
+        print(row, flush=True)
