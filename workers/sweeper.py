@@ -8,7 +8,7 @@ from contextlib import suppress
 from sqlalchemy import Connection
 
 from app.queue import CONTROL_QUEUE, TaskName, host_queue
-from app.store import base_sets, due, lost_hosts, removals
+from app.store import base_sets, due, lost_hosts, removals, tallies
 from app.store.hosts import SEEN_WITHIN_S
 from app.store.leases import LeaseLost
 from workers.context import WorkerContext
@@ -16,6 +16,7 @@ from workers.context import WorkerContext
 log = logging.getLogger(__name__)
 
 REFUSED_RETENTION_S = 3600.0
+MOST_BATCHES = 4  # of ends counted in one pass
 
 
 def sweep(worker: WorkerContext) -> None:
@@ -51,6 +52,7 @@ def sweep(worker: WorkerContext) -> None:
         worker.publish(TaskName.START, expunges)
     run(due.expired_keys)
     run(due.expired_sessions)
+    _count_ended(worker)  # last: what is due never waits for numbers
 
 
 def _end_unheld(worker: WorkerContext, job_uuid: str) -> None:
@@ -58,6 +60,12 @@ def _end_unheld(worker: WorkerContext, job_uuid: str) -> None:
         while worker.database.run(lambda c: due.end_unheld(c, job_uuid)):
             pass
     worker.publish(TaskName.FINISH, job_uuid)  # nothing happens while others hold names of it
+
+
+def _count_ended(worker: WorkerContext) -> None:
+    for _ in range(MOST_BATCHES):
+        if not worker.database.run(tallies.count_ended):
+            return
 
 
 def _publish(worker: WorkerContext, task: TaskName, uuids: list[str]) -> None:

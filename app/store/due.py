@@ -305,6 +305,9 @@ def expired_jobs(connection: Connection, *, retention_s: float, refused_s: float
                 "AND finished_at < clock_timestamp() - make_interval(secs => "
                 " CASE WHEN account_uuid IS NULL OR kind = 'api' THEN :refused_s "
                 " ELSE :retention_s END) "
+                # What is not counted yet waits for that.
+                "AND NOT EXISTS (SELECT 1 FROM events e, tally_cursors t "
+                " WHERE e.job_uuid = jobs.uuid AND (e.xid, e.id) > (t.xid, t.event_id)) "
                 "ORDER BY finished_at LIMIT 20 FOR UPDATE SKIP LOCKED"
             ),
             {"refused_s": refused_s, "retention_s": retention_s},

@@ -33,8 +33,13 @@ def count_end(connection: Connection, claim: Claim, state: ItemState) -> bool:
 def add_end_event(connection: Connection, job_uuid: str, item_uuid: str, state: ItemState) -> None:
     connection.execute(
         Event.__table__.insert(),  # type: ignore[attr-defined]
-        {"job_uuid": job_uuid, "item_uuid": item_uuid, "kind": f"item.{state.lower()}"},
+        {"job_uuid": job_uuid, "item_uuid": item_uuid, "kind": end_event(state)},
     )
+
+
+def end_event(state: ItemState) -> str:
+    """Each item has one, once: `store.tallies` counts by it."""
+    return f"item.{state.lower()}"
 
 
 def first_failure(connection: Connection, job_uuid: str) -> str:

@@ -2,15 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import Connection, func, text, update
+from sqlalchemy import Connection, func, insert, literal, select, text, update
 from sqlmodel import col
 
 from app.domain.errors import CloneError, ErrorCode
 from app.domain.states import ItemState, check_move
 from app.store import put_back
 from app.store.codec import dumps, error_to_json
-from app.store.items.counts import add_end_event, count_ends
-from app.store.models import Item, JobKind
+from app.store.items.counts import add_end_event, count_ends, end_event
+from app.store.models import Event, Item, JobKind
 
 # A record that is made a VM: a clone's plan for what is no clone job's name.
 FIRST_START = "(items.kind = 'start' AND COALESCE(items.plan ? 'strategy', FALSE))"
@@ -54,8 +54,10 @@ def give_up_unclaimed(
             error=error_to_json(error) if error else None,
             finished_at=func.clock_timestamp() if ends else None,
         )
-        .returning(col(Item.vm_uuid), col(Item.volume_uuids))
+        .returning(col(Item.job_uuid), col(Item.vm_uuid), col(Item.volume_uuids))
     ).one()
+    if ends:
+        add_end_event(connection, row.job_uuid, item_uuid, to)
     if makes:
         connection.execute(text("DELETE FROM steps WHERE item_uuid = :uuid"), {"uuid": item_uuid})
         unmake = put_back.to_record if had.first_start else put_back.forget_vm
@@ -76,17 +78,18 @@ def fail_waiting(connection: Connection, job_uuid: str, failures: Mapping[str, C
             "UPDATE items SET state = 'Failed', wait_reason = NULL, error = failed.error, "
             "finished_at = clock_timestamp() "
             "FROM jsonb_to_recordset(CAST(:failures AS jsonb)) AS failed(uuid text, error jsonb) "
-            "WHERE items.uuid = failed.uuid AND state = 'Waiting'"
+            "WHERE items.uuid = failed.uuid AND state = 'Waiting' RETURNING items.uuid"
         ),
         {
             "failures": dumps(
                 [{"uuid": uuid, "error": error_to_json(error)} for uuid, error in failures.items()]
             )
         },
-    ).rowcount
-    for uuid in failures:
+    ).scalars()
+    ended = list(changed)
+    for uuid in ended:
         add_end_event(connection, job_uuid, uuid, ItemState.FAILED)
-    return count_ends(connection, job_uuid, ItemState.FAILED, changed)
+    return count_ends(connection, job_uuid, ItemState.FAILED, len(ended))
 
 
 def end_waiting(
@@ -100,7 +103,7 @@ def end_waiting(
     """The job's Waiting items, or `only` these, end by the database alone; how many they were."""
     check_move(ItemState.WAITING, to)
     which = [] if only is None else [col(Item.uuid).in_(only)]
-    return connection.execute(
+    ended = (
         update(Item)
         .where(col(Item.job_uuid) == job_uuid, col(Item.state) == ItemState.WAITING, *which)
         .values(
@@ -109,4 +112,13 @@ def end_waiting(
             error=error_to_json(error),
             finished_at=func.clock_timestamp(),
         )
-    ).rowcount
+        .returning(col(Item.job_uuid), col(Item.uuid), literal(end_event(to)))
+        .cte("ended")
+    )
+    told = (
+        insert(Event)
+        .from_select(["job_uuid", "item_uuid", "kind"], select(ended))
+        .returning(col(Event.id))
+        .cte("told")
+    )
+    return connection.execute(select(func.count()).select_from(told)).scalar_one()

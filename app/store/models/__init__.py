@@ -43,6 +43,7 @@ from app.store.models.jobs import (
 )
 from app.store.models.limits import Limit, LimitName, LimitScope
 from app.store.models.snapshots import SourceSnapshot
+from app.store.models.tallies import HourlyItems, HourlyJobs, HourlySteps, TallyCursor, Total
 from app.store.models.vms import (
     NicState,
     Origin,
@@ -72,6 +73,9 @@ __all__ = [
     "Event",
     "Host",
     "HostCapacity",
+    "HourlyItems",
+    "HourlyJobs",
+    "HourlySteps",
     "IdempotencyKey",
     "Image",
     "InstanceOffering",
@@ -103,6 +107,8 @@ __all__ = [
     "SweeperPass",
     "Tag",
     "TagKind",
+    "TallyCursor",
+    "Total",
     "UsedIp",
     "User",
     "VmCdRom",

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Enum, ForeignKey, String, func
+from sqlalchemy import BigInteger, DateTime, Enum, ForeignKey, Index, String, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -67,6 +67,16 @@ def moment(*, nullable: bool = True) -> Any:
         sa_type=DateTime(timezone=True),
         nullable=nullable,
         sa_column_kwargs={} if nullable else {"server_default": CLOCK},
+    )
+
+
+def brin(name: str, column: str) -> Index:
+    """For a column that grows with the table: a few bytes for a megabyte of rows."""
+    return Index(
+        name,
+        column,
+        postgresql_using="brin",
+        postgresql_with={"autosummarize": "on", "pages_per_range": "32"},
     )
 
 

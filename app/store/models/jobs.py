@@ -10,6 +10,7 @@ from app.domain.job_kind import JobKind
 from app.domain.states import JobOutcome, JobState, WaitReason
 from app.store.models.columns import (
     Moment,
+    brin,
     bytes_count,
     enum_of,
     json_value,
@@ -27,6 +28,7 @@ class Job(SQLModel, table=True):
         Index("jobs_open", "created_at", postgresql_where=text("state <> 'Finished'")),
         Index("jobs_state", "state", "created_at"),
         Index("jobs_account", "account_uuid", "created_at"),
+        brin("jobs_created", "created_at"),
         {"postgresql_with": {"fillfactor": "80"}},
     )
 
