@@ -102,6 +102,8 @@ class Item(SQLModel, table=True):
     method: CloneMethod | None = enum_of(CloneMethod, "clone_method", nullable=True)
     bytes_done: int = bytes_count()
     bytes_total: int | None = bytes_count(default=None, nullable=True)
+    # Over the last seconds, by its heartbeats; of a Running item alone.
+    bytes_per_s: int | None = bytes_count(default=None, nullable=True)
     identity: str | None = None  # app.domain.guest's Identity
     identity_due_at: Moment = moment()  # its guest is asked next
     cancel_requested_at: Moment = moment()
@@ -169,7 +171,11 @@ class Event(SQLModel, table=True):
     transaction's event is never skipped."""
 
     __tablename__ = "events"
-    __table_args__ = (Index("events_job", "job_uuid", "id"), Index("events_order", "xid", "id"))
+    __table_args__ = (
+        Index("events_job", "job_uuid", "xid", "id"),
+        Index("events_order", "xid", "id"),
+        Index("events_of_jobs", "xid", postgresql_where=text("item_uuid IS NULL")),
+    )
 
     id: int | None = Field(default=None, sa_type=BigInteger, primary_key=True)
     xid: int = Field(
