@@ -15,7 +15,7 @@ from uuid import uuid4
 from sqlalchemy import Connection
 
 from app.domain import waking
-from app.domain.errors import CloneError, ErrorCode, OperationFailed, ResourceNotFound
+from app.domain.errors import CloneError, ErrorCode, ResourceNotFound
 from app.domain.fairness import divide
 from app.domain.plan import ClonePlan, CloneStrategy, NicPlan, VolumeType
 from app.domain.spec import CloneSpec
@@ -40,9 +40,9 @@ from app.store.capacity import Holding
 from app.store.codec import plan_to_json, spec_to_json
 from app.store.grants import GrantRows, SchedulableJob
 from app.store.models import JobKind, NicState, Origin, ReservationKind, VmState, VolumeStatus
+from app.store.nic_planning import Taken
+from app.store.planning import Grant, JobPlanner, ThinShare, WaitingItem, not_created
 from app.store.session import Database
-from workers.nic_planning import Taken
-from workers.planning import Grant, JobPlanner, ThinShare, WaitingItem
 
 log = logging.getLogger(__name__)
 
@@ -219,7 +219,7 @@ class Scheduler:
             bases=sources.load_bases(connection, job.base_set_uuid, job.spec),
             world=view,
             needs=job.needs,
-            thin=ThinShare(self._settings.thin_share, self._settings.thin_minimum_bytes),
+            thin=ThinShare.of_settings(self._settings),
             first_start=first_start,
         )
         return self._plan_items(connection, job, planner, taken, outcome)
@@ -247,9 +247,7 @@ class Scheduler:
             try:
                 grant = planner.plan(item, macs, internal_id)
             except CloneError as error:
-                failures[item.uuid] = OperationFailed(
-                    f"unable to create vm[name:{item.name}]: {error.details}", cause=error
-                )
+                failures[item.uuid] = not_created(item.name, error)
                 continue
             if isinstance(grant, WaitReason):
                 reason = grant

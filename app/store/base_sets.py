@@ -1,6 +1,7 @@
 """Base sets: asked for by a job, held while something is made to refer to them, and given up when
 nothing does."""
 
+from dataclasses import dataclass
 from uuid import uuid4
 
 from sqlalchemy import Connection, text
@@ -111,3 +112,22 @@ def mark_unused(connection: Connection, *, grace_s: float) -> None:
         ),
         {"held": held},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class LastSet:
+    """What the newest copy of a source tells of its domain."""
+
+    notes: list[str]  # what clones will lack
+    needs: frozenset[str]  # what their host has to run
+
+
+def last_ready(connection: Connection, vm_uuid: str) -> LastSet | None:
+    row = connection.execute(
+        text(
+            "SELECT notes, needs FROM base_sets WHERE vm_instance_uuid = :vm AND state = 'Ready' "
+            "ORDER BY frozen_at DESC LIMIT 1"
+        ),
+        {"vm": vm_uuid},
+    ).one_or_none()
+    return LastSet(list(row.notes or ()), frozenset(row.needs or ())) if row else None

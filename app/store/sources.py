@@ -13,6 +13,7 @@ from app.domain.plan import (
     SourceRef,
     StorageRef,
     StorageType,
+    VolumeFormat,
     VolumeType,
 )
 from app.domain.spec import CloneSpec
@@ -244,4 +245,46 @@ def load_bases(connection: Connection, base_set_uuid: str, spec: CloneSpec) -> l
         )
         for row in connection.execute(query).all()
         if spec.includes(VolumeType(row.volume_type), row.volume_uuid)
+    ]
+
+
+def bases_to_be(connection: Connection, vm_uuid: str, spec: CloneSpec) -> list[SourceBase]:
+    """What `load_bases` will find once a set was made of the source as it is declared: by the last
+    set that is there, and of what none tells by the volumes themselves, in full size."""
+    rows = connection.execute(
+        text(
+            "SELECT v.uuid, v.type::text AS type, v.device_id, v.disk_offering_uuid, "
+            "v.root_image_uuid, v.primary_storage_uuid, s.type::text AS storage_type, s.url, "
+            "v.install_path, COALESCE(b.format, v.format)::text AS format, "
+            "COALESCE(b.virtual_size, v.size) AS virtual_size, "
+            "COALESCE(b.actual_size, v.actual_size, v.size) AS actual_size "
+            "FROM volumes v JOIN primary_storages s ON s.uuid = v.primary_storage_uuid "
+            "LEFT JOIN LATERAL (SELECT b.* FROM bases b JOIN base_sets t "
+            " ON t.uuid = b.base_set_uuid AND t.state = 'Ready' WHERE b.volume_uuid = v.uuid "
+            " ORDER BY t.frozen_at DESC LIMIT 1) b ON TRUE "
+            "WHERE v.vm_instance_uuid = :vm AND NOT v.is_shareable "
+            "ORDER BY v.type <> 'Root', v.device_id, v.uuid"
+        ),
+        {"vm": vm_uuid},
+    ).all()
+    return [
+        SourceBase(
+            volume_uuid=row.uuid,
+            type=VolumeType(row.type),
+            device_id=row.device_id,
+            disk_offering_uuid=row.disk_offering_uuid,
+            root_image_uuid=row.root_image_uuid,
+            file=BaseFile(
+                uuid="",
+                storage=StorageRef(
+                    row.primary_storage_uuid, StorageType(row.storage_type), row.url
+                ),
+                path=row.install_path or "",
+                format=VolumeFormat(row.format),
+                virtual_size=row.virtual_size,
+            ),
+            actual_size=row.actual_size,
+        )
+        for row in rows
+        if spec.includes(VolumeType(row.type), row.uuid)
     ]

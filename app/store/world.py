@@ -63,6 +63,17 @@ class World:
     macs: set[str]  # those that requests name and that are free
     releasing: bool  # some items are rolling back and will give back what they hold
 
+    def lift_limits(self) -> None:
+        """Nothing waits for a place any more: then it shows where clones go, not when."""
+        for candidate in self.candidates:
+            candidate.builds = Slots(None, WaitReason.HOST_SLOTS)
+            candidate.copies = Slots(None, WaitReason.HOST_SLOTS)
+        for storage in self.storages.values():
+            storage.copies = Slots(None, WaitReason.STORAGE_SLOTS)
+        none = Limits({})
+        self.sources = Family(none, LimitScope.SOURCE, WaitReason.SOURCE_SLOTS, {})
+        self.accounts = Family(none, LimitScope.ACCOUNT, WaitReason.ACCOUNT_SHARE, {})
+
 
 @dataclass(frozen=True, slots=True)
 class Defaults:

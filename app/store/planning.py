@@ -16,6 +16,7 @@ from app.domain.errors import (
     InvalidArgument,
     NoHostAvailable,
     NoMacAvailable,
+    OperationFailed,
     PrimaryStorageFull,
     StorageUnavailable,
     StorageUnreachable,
@@ -38,9 +39,10 @@ from app.domain.plan import (
 from app.domain.slots import Slots
 from app.domain.spec import CloneSpec
 from app.domain.states import WaitReason
+from app.settings import Settings
+from app.store.nic_planning import Address, NicPlanner
 from app.store.sources import SourceBase, SourceVm
 from app.store.world import StorageView, World
-from workers.nic_planning import Address, NicPlanner
 
 SECTOR = 512
 
@@ -62,6 +64,10 @@ class ThinShare:
     share: float
     minimum_bytes: int
 
+    @classmethod
+    def of_settings(cls, settings: Settings) -> "ThinShare":
+        return cls(settings.thin_share, settings.thin_minimum_bytes)
+
     def of(self, size: int) -> int:
         return min(size, max(self.minimum_bytes, int(size * self.share)))
 
@@ -77,6 +83,11 @@ class Grant:
     holds_host: bool
     internal_id: int
     turn: float  # in the host's line
+
+
+def not_created(name: str, error: CloneError) -> OperationFailed:
+    """Why a name's VM cannot be made, as its entry in the result says it."""
+    return OperationFailed(f"unable to create vm[name:{name}]: {error.details}", cause=error)
 
 
 class JobPlanner:
