@@ -2,24 +2,25 @@
 
 import hashlib
 from contextlib import suppress
-from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlencode
 
 import orjson
 from aiohttp import web
 
 from app.api.api_jobs import wait_for_end
+from app.api.asked import ItemsAsked, JobsAsked, SubmissionAsked, cursor_of
 from app.api.bodies import CLONE_SUBMISSION, read_object
 from app.api.callers import require_caller
 from app.api.preferences import preferred_wait_s
-from app.api.responses import json_value
+from app.api.previews import preview_clone_job
+from app.api.responses import json_value, tagged
 from app.api.state import state_of
 from app.api.submissions import publish_accepted, without_passwords
 from app.domain.clone_job import CloneJobForm, parse_clone_job
 from app.domain.errors import ResourceNotFound, SessionInvalid
-from app.domain.states import ItemState, JobOutcome, JobState
-from app.store import intake, job_views
+from app.domain.states import JobState
+from app.store import intake, item_views, job_views
 from app.store.accounts import Caller
 from app.store.intake import IdempotencyKey, Receipt, Replay, Submission
 from app.store.job_views import JobFilter
@@ -28,22 +29,20 @@ from app.zstack.forms import BadRequest
 from app.zstack.headers import job_headers
 from app.zstack.results import error_result
 
-MAX_ITEMS = 1000
-MAX_JOBS = 200
 MAX_KEY_LENGTH = 255
-E = TypeVar("E", bound=StrEnum)
 
 _REFUSAL = error_result(SessionInvalid().error_code)
 
 
 async def create_clone_job(request: web.Request) -> web.Response:
     """The form is judged at once, everything else behind the queue. 202 with the job, or 200 once
-    it has ended within `Prefer: wait=N`."""
+    it has ended within `Prefer: wait=N`; with `?dryRun=true` 200 with the plan alone."""
     body = await read_object(request, limit=CLONE_SUBMISSION)
     caller = await require_caller(request)
-    if "dryRun" in request.query:
-        raise BadRequest("dryRun is not available in this version; send the job without it")
+    asked = SubmissionAsked.of(request)
     form = parse_clone_job(body)
+    if asked.dryRun:
+        return await preview_clone_job(request, caller, form)
     return await submit(request, caller, form, fingerprint_of=body)
 
 
@@ -136,50 +135,44 @@ def _idempotency_key(request: web.Request, caller: Caller, body: Any) -> Idempot
 async def get_clone_job(request: web.Request) -> web.Response:
     """With an ETag; 304 while nothing has changed."""
     caller = await require_caller(request)
-    response = json_value(await load_job(request, caller, request.match_info["uuid"]))
-    assert isinstance(response.body, bytes)
-    tag = hashlib.sha256(response.body).hexdigest()[:32]
-    if any(etag.value in {tag, "*"} for etag in request.if_none_match or ()):
-        response = web.Response(status=304)
-    response.etag = tag
-    return response
+    return tagged(request, await load_job(request, caller, request.match_info["uuid"]))
 
 
 async def list_clone_jobs(request: web.Request) -> web.Response:
-    """`?state=&outcome=&vmInstanceUuid=&account=&limit=&cursor=`, newest first; `next` is the
-    following page's address, or null."""
+    """Newest first; `next` is the following page's address, or null."""
     caller = await require_caller(request)
-    limit = min(max(1, integer(request, "limit", 50)), MAX_JOBS)
+    asked = JobsAsked.of(request)
     wanted = JobFilter(
         account_uuid=None if caller.is_admin else caller.account_uuid,
-        account_name=request.query.get("account"),
-        state=_one_of(request, "state", JobState),
-        outcome=_one_of(request, "outcome", JobOutcome),
-        vm_instance_uuid=request.query.get("vmInstanceUuid"),
+        account_name=asked.account,
+        state=asked.state,
+        outcome=asked.outcome,
+        vm_instance_uuid=asked.vmInstanceUuid,
+        created_after=asked.createdAfter,
+        created_before=asked.createdBefore,
     )
-    cursor = request.query.get("cursor")
-    jobs = await state_of(request).read(
-        lambda c: job_views.load_jobs(c, wanted, cursor=cursor, limit=limit)
+    jobs, last = await state_of(request).read(
+        lambda c: job_views.load_jobs(c, wanted, after=asked.place, limit=asked.limit)
     )
     following = None
-    if len(jobs) == limit:
-        query = {**request.query, "cursor": jobs[-1]["uuid"]}
+    if last is not None:
+        query = {**request.query, "cursor": cursor_of(last)}
         following = f"{request.path}?{urlencode(query)}"
-    return json_value({"clone-jobs": jobs, "next": following})
+    return tagged(request, {"clone-jobs": jobs, "next": following})
 
 
 async def list_items(request: web.Request) -> web.Response:
-    """`?after=<ordinal>&limit=&state=`; `next` is the `after` of the following page, or null."""
-    after = integer(request, "after", -1)
-    limit = min(max(1, integer(request, "limit", 100)), MAX_ITEMS)
-    state = _one_of(request, "state", ItemState)
+    """In request order; `next` is the `after` of the following page, or null."""
     caller = await require_caller(request)
+    asked = ItemsAsked.of(request)
     job = await load_job(request, caller, request.match_info["uuid"])
     items = await state_of(request).read(
-        lambda c: job_views.load_items(c, str(job["uuid"]), after=after, limit=limit, state=state)
+        lambda c: item_views.load_items(
+            c, str(job["uuid"]), after=asked.after, limit=asked.limit, state=asked.state
+        )
     )
-    following = items[-1]["ordinal"] if len(items) == limit else None
-    return json_value({"items": items, "next": following})
+    following = items[-1]["ordinal"] if len(items) == asked.limit else None
+    return tagged(request, {"items": items, "next": following})
 
 
 async def load_job(request: web.Request, caller: Caller, uuid: str) -> dict[str, Any]:
@@ -189,26 +182,3 @@ async def load_job(request: web.Request, caller: Caller, uuid: str) -> dict[str,
     if job is None:
         raise ResourceNotFound(f"there is no clone job {uuid}; finished ones are kept 30 days")
     return job
-
-
-def integer(request: web.Request, name: str, default: int) -> int:
-    text = request.query.get(name)
-    if text is None:
-        return default
-    try:
-        number = int(text)
-    except ValueError:
-        number = 2**31
-    if not -(2**31) <= number < 2**31:
-        raise BadRequest(f"[{name}] must be an integer, but was [{text[:50]}]")
-    return number
-
-
-def _one_of(request: web.Request, name: str, values: type[E]) -> E | None:
-    text = request.query.get(name)
-    if text is None:
-        return None
-    try:
-        return values(text)
-    except ValueError:
-        raise BadRequest(f"[{name}] is one of {', '.join(values)}") from None

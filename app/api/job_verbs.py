@@ -6,6 +6,7 @@ from collections.abc import Callable
 from aiohttp import web
 from sqlalchemy import Connection
 
+from app.api.asked import RemovalAsked
 from app.api.callers import require_caller
 from app.api.clone_jobs import answer, load_job, submit
 from app.api.responses import json_value
@@ -14,10 +15,9 @@ from app.domain.clone_job import CloneJobForm
 from app.domain.errors import ResourceNotFound
 from app.domain.states import ENDED, JobState
 from app.queue import TaskName
-from app.store import control, job_views, removals
+from app.store import control, item_views, job_views, removals
 from app.store.control import Controlled
 from app.store.models import JobKind
-from app.zstack.forms import BadRequest
 
 Verb = Callable[[Connection, str], Controlled]
 
@@ -42,7 +42,7 @@ async def cancel_item(request: web.Request) -> web.Response:
     found = await state.write(
         lambda c: (
             control.cancel_item(c, item_uuid)
-            if job_views.load_item(c, job_uuid, item_uuid) is not None
+            if item_views.load_item(c, job_uuid, item_uuid) is not None
             else None
         )
     )
@@ -52,7 +52,7 @@ async def cancel_item(request: web.Request) -> web.Response:
         raise _conflict(f"item {item_uuid} has ended as {found.state}; nothing can be cancelled")
     state.publisher.publish(TaskName.SWEEP)
     state.publisher.publish(TaskName.FINISH, job_uuid)  # it may have been the last one
-    item = await state.read(lambda c: job_views.load_item(c, job_uuid, item_uuid))
+    item = await state.read(lambda c: item_views.load_item(c, job_uuid, item_uuid))
     return json_value(item)
 
 
@@ -86,7 +86,7 @@ async def remove_vms(request: web.Request) -> web.Response:
     caller = await require_caller(request)
     job = await load_job(request, caller, request.match_info["uuid"])
     uuid = str(job["uuid"])
-    kind = _removal_kind(request.query.get("expunge", "false"))
+    kind = JobKind.EXPUNGE if RemovalAsked.of(request).expunge else JobKind.DESTROY
     if job["kind"] != JobKind.CLONE:
         raise _conflict(f"job {uuid} removes VMs and made none")
     if job["state"] != JobState.FINISHED:
@@ -107,12 +107,6 @@ def _ask_removal(
 ) -> str | None:
     vms = removals.made_by(connection, job_uuid, kind)
     return removals.ask(connection, vms, account_uuid=account_uuid, kind=kind) if vms else None
-
-
-def _removal_kind(expunge: str) -> JobKind:
-    if expunge not in {"true", "false"}:
-        raise BadRequest(f"[expunge] is true or false, but was [{expunge[:50]}]")
-    return JobKind.EXPUNGE if expunge == "true" else JobKind.DESTROY
 
 
 async def _control(

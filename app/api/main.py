@@ -1,5 +1,6 @@
 """The API process: `vmclone api`."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,9 +13,12 @@ from app.api.bodies import CLONE_SUBMISSION
 from app.api.limits import Limiter
 from app.api.login_limits import LoginLimits
 from app.api.middlewares import compression, errors
+from app.api.previews import PREVIEWING
 from app.api.publisher import PublisherThread
 from app.api.routes import routes
 from app.api.state import STATE, ApiState
+from app.api.streams.events import FEEDS
+from app.api.streams.feed import Feeds
 from app.endpoints import ConfigurationError, broker_url, database_url
 from app.queue import Publisher, make_celery
 from app.settings import Settings
@@ -44,6 +48,9 @@ def create_app(settings: Settings) -> web.Application:
         await _disconnect(state)
 
     app.cleanup_ctx.append(connected)
+    app[FEEDS] = Feeds()
+    app[PREVIEWING] = asyncio.Semaphore()
+    app.on_shutdown.append(_end_streams)
     app.add_routes(routes())
     return app
 
@@ -52,6 +59,11 @@ def run(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM."""
     app = create_app(settings)
     web.run_app(app, host=settings.listen, port=settings.port, print=None, access_log=None)
+
+
+async def _end_streams(app: web.Application) -> None:
+    """The server waits for its handlers before it goes; streams would not end by themselves."""
+    await app[FEEDS].stop()
 
 
 async def _connect(settings: Settings) -> ApiState:

@@ -1,5 +1,6 @@
 """Answers in the shapes of the two surfaces."""
 
+import hashlib
 from typing import Any
 
 import orjson
@@ -18,6 +19,17 @@ def json_bytes(body: bytes, *, status: int = 200) -> web.Response:
 
 def json_value(value: Any, *, status: int = 200) -> web.Response:
     return json_bytes(orjson.dumps(value), status=status)
+
+
+def tagged(request: web.Request, value: Any) -> web.Response:
+    """With an ETag; 304 where the caller has the same already."""
+    response = json_value(value)
+    assert isinstance(response.body, bytes)
+    tag = hashlib.sha256(response.body).hexdigest()[:32]
+    if any(etag.value in {tag, "*"} for etag in request.if_none_match or ()):
+        response = web.Response(status=304)
+    response.etag = tag
+    return response
 
 
 def plain_text(text: str, *, status: int) -> web.Response:

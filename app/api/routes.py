@@ -24,6 +24,7 @@ from app.api.rpc import call_rpc, rpc_result
 from app.api.session import sign_in, sign_out, who_am_i
 from app.api.sessions import log_in_by_account, log_in_by_user, log_out, renew, validate
 from app.api.shares import put_resources
+from app.api.streams.events import all_events, job_events
 
 _UUID = "{uuid:[^/{}\x00]+}"  # PostgreSQL has no NUL
 _ITEM = _UUID.replace("uuid", "item")
@@ -76,6 +77,8 @@ OWN = [
     web.delete(f"/api/v1/clone-jobs/{_UUID}/vms", remove_vms),
     web.post(f"/api/v1/clone-jobs/{_UUID}/items/{_ITEM}/cancel", cancel_item),
     web.get(f"/api/v1/clone-jobs/{_UUID}/items", list_items),
+    web.get(f"/api/v1/clone-jobs/{_UUID}/events", job_events, allow_head=False),
+    web.get("/api/v1/events", all_events, allow_head=False),
     web.get("/healthz", healthz),
     web.get("/readyz", readyz),
 ]

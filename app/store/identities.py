@@ -53,13 +53,16 @@ def record(connection: Connection, said: Mapping[str, Identity | None], *, limit
     answers = [{"uuid": uuid, "identity": identity} for uuid, identity in said.items()]
     connection.execute(
         text(
-            "UPDATE items SET identity = said.identity, identity_due_at = CASE "
+            "WITH asked AS (UPDATE items SET identity = said.identity, identity_due_at = CASE "
             "WHEN said.identity IS NULL THEN clock_timestamp() + GREATEST("
             " interval '1 second', LEAST(interval '30 seconds', "
             "  (clock_timestamp() - finished_at) / 4, "
             "  finished_at + make_interval(secs => :limit_s) - clock_timestamp())) END "
             "FROM jsonb_to_recordset(CAST(:answers AS jsonb)) AS said(uuid text, identity text) "
-            "WHERE items.uuid = said.uuid AND items.identity_due_at IS NOT NULL"
+            "WHERE items.uuid = said.uuid AND items.identity_due_at IS NOT NULL "
+            "RETURNING items.uuid, job_uuid, items.identity) "
+            "INSERT INTO events (job_uuid, item_uuid, kind) "
+            "SELECT job_uuid, uuid, 'item.identified' FROM asked WHERE identity IS NOT NULL"
         ),
         {"answers": orjson.dumps(answers).decode(), "limit_s": limit_s},
     )

@@ -1,48 +1,77 @@
-"""Jobs and items as they are shown: counts, bytes, wait reasons, steps. What is unknown is null."""
+"""Jobs as they are shown: counts, bytes, rate and what is left. What is unknown is null."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from app.domain.plan import CloneStrategy
-from app.domain.states import ItemState
-from app.domain.steps import StepName, steps_of
+from app.domain.pace import Eta, Pace, eta_of, rate_of
+from app.domain.states import ItemState, JobState
+from app.store.shown import shown_error, shown_time
 
-_JOBS = """
+# What of the last names that ended counts as "lately", and how many are looked at for it.
+WINDOW_S = 5
+MOST_RECENT = 500
+# Without the request, whose names may be ten thousand. Open items and the last events are found by
+# an index each; a name's bytes count lately by the share of its run that lies in the window.
+_JOBS = f"""
 SELECT j.*, a.name AS account_name, c.total, c.succeeded, c.failed, c.canceled,
-    c.bytes_done AS bytes_ended, o.running, o.bytes_running, o.bytes_open_total, o.retrying,
-    extract(epoch FROM COALESCE(j.finished_at, clock_timestamp()) - j.started_at)::float8
-        AS elapsed_s, d.created_at AS snapshot_at, d.error AS snapshot_error
-FROM jobs j LEFT JOIN accounts a ON a.uuid = j.account_uuid
+    c.bytes_done AS bytes_ended, o.*, r.*,
+    extract(epoch FROM clock_timestamp() - j.started_at)::float8 AS elapsed_s,
+    d.created_at AS snapshot_at, d.error AS snapshot_error
+FROM (
+    SELECT uuid, kind::text, state::text, outcome::text, account_uuid, vm_instance_uuid, requested,
+        wait_reason::text, consistency, priority, policy, ignored, notes, created_at, started_at,
+        finished_at, deadline_at, paused_at, error, retry_of, base_set_uuid
+    FROM jobs WHERE {{which}}
+) j
+LEFT JOIN accounts a ON a.uuid = j.account_uuid
 LEFT JOIN source_snapshots d ON d.base_set_uuid = j.base_set_uuid AND d.paid_at IS NULL
 LEFT JOIN job_counters c ON c.job_uuid = j.uuid
 LEFT JOIN LATERAL (
-    SELECT count(*) AS running, coalesce(sum(bytes_done), 0)::bigint AS bytes_running,
-        sum(bytes_total)::bigint AS bytes_open_total, count(wait_reason) AS retrying
+    SELECT count(*) AS running, count(wait_reason) AS retrying,
+        coalesce(sum(bytes_done) FILTER (WHERE state <> 'RollingBack'), 0)::bigint
+            AS bytes_running,
+        (sum(bytes_total) FILTER (WHERE state <> 'RollingBack'))::bigint AS bytes_open_total,
+        (sum(bytes_per_s) FILTER (WHERE state = 'Running' AND lease_until > clock_timestamp()))
+            ::bigint AS copying_per_s,
+        sum(CASE WHEN state = 'Made' THEN 1
+            WHEN state = 'Running' AND bytes_total > 0
+                THEN LEAST(1, bytes_done::float8 / bytes_total) ELSE 0 END)::float8 AS names_begun
     FROM items WHERE job_uuid = j.uuid
         AND state IN ('Granted', 'Running', 'Made', 'RollingBack')
 ) o ON TRUE
-"""
-_JOB = _JOBS + "WHERE j.uuid = :uuid AND j.kind <> 'api'"
-# Newest first; the cursor is the last job of the page before.
-_PAGE = (
-    _JOBS  # noqa: S608
-    + """
-WHERE (CAST(:account_uuid AS text) IS NULL OR j.account_uuid = :account_uuid)
-  AND j.kind <> 'api'
-  AND (CAST(:account_name AS text) IS NULL OR a.name = :account_name)
-  AND (CAST(:state AS text) IS NULL OR j.state::text = :state)
-  AND (CAST(:outcome AS text) IS NULL OR j.outcome::text = :outcome)
-  AND (CAST(:vm_instance_uuid AS text) IS NULL OR j.vm_instance_uuid = :vm_instance_uuid)
-  AND (CAST(:cursor AS text) IS NULL OR (j.created_at, j.uuid) <
-    (SELECT c.created_at, c.uuid FROM jobs c WHERE c.uuid = :cursor))
-ORDER BY j.created_at DESC, j.uuid DESC LIMIT :limit
-"""
-)
+LEFT JOIN LATERAL (
+    SELECT count(*) AS recent_names,
+        extract(epoch FROM clock_timestamp() - min(e.at))::float8 AS recent_s,
+        sum(i.bytes_done * LEAST(1, GREATEST(0, extract(epoch FROM
+            e.at - GREATEST(i.started_at, clock_timestamp() - interval '{WINDOW_S} s')))
+            / GREATEST(0.001, extract(epoch FROM e.at - i.started_at))))::bigint AS recent_bytes
+    FROM (SELECT item_uuid, kind, at FROM events WHERE job_uuid = j.uuid
+          ORDER BY xid DESC, id DESC LIMIT {MOST_RECENT}) e
+    JOIN items i ON i.uuid = e.item_uuid
+    WHERE e.kind IN ('item.succeeded', 'item.made')
+        AND e.at > clock_timestamp() - interval '{WINDOW_S} s'
+) r ON j.state = 'Running'
+"""  # noqa: S608
+_JOB = _JOBS.format(which="uuid = :uuid AND kind <> 'api'")
+_THESE = _JOBS.format(which="uuid = ANY(:uuids) AND kind <> 'api'") + "ORDER BY j.created_at"
+# The page is found first. Newest first; a cursor is the place of the last job of the page before.
+_ON_PAGE = """kind <> 'api'
+    AND (CAST(:account_uuid AS text) IS NULL OR account_uuid = :account_uuid)
+    AND (CAST(:account_name AS text) IS NULL OR account_uuid IN
+        (SELECT uuid FROM accounts WHERE name = :account_name))
+    AND (CAST(:state AS text) IS NULL OR state = CAST(:state AS job_state))
+    AND (CAST(:outcome AS text) IS NULL OR outcome = CAST(:outcome AS job_outcome))
+    AND (CAST(:vm_instance_uuid AS text) IS NULL OR vm_instance_uuid = :vm_instance_uuid)
+    AND (CAST(:created_after AS timestamptz) IS NULL OR created_at > :created_after)
+    AND (CAST(:created_before AS timestamptz) IS NULL OR created_at < :created_before)
+    AND (CAST(:before_at AS timestamptz) IS NULL OR
+        (created_at, uuid) < (:before_at, CAST(:before_uuid AS text)))
+ORDER BY created_at DESC, uuid DESC LIMIT :limit"""
+_PAGE = _JOBS.format(which=_ON_PAGE) + "ORDER BY j.created_at DESC, j.uuid DESC"
 
 
 def load_job(
@@ -55,6 +84,14 @@ def load_job(
     return _job(row)
 
 
+def load_these(
+    connection: Connection, job_uuids: Sequence[str]
+) -> list[tuple[str | None, dict[str, Any]]]:
+    """Each with its account's uuid, the oldest first."""
+    rows = connection.execute(text(_THESE), {"uuids": list(job_uuids)}).all()
+    return [(row.account_uuid, _job(row)) for row in rows]
+
+
 @dataclass(frozen=True, slots=True)
 class JobFilter:
     """None: any."""
@@ -64,16 +101,33 @@ class JobFilter:
     state: str | None = None
     outcome: str | None = None
     vm_instance_uuid: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Of a job among all, by when it was accepted: it stays where it is while others are added."""
+
+    created_at: datetime
+    uuid: str
 
 
 def load_jobs(
-    connection: Connection, wanted: JobFilter, *, cursor: str | None, limit: int
-) -> list[dict[str, Any]]:
-    """Newest first, from the job after `cursor`."""
+    connection: Connection, wanted: JobFilter, *, after: Place | None, limit: int
+) -> tuple[list[dict[str, Any]], Place | None]:
+    """Newest first, those after a place; and the last one's place where more may follow."""
     rows = connection.execute(
-        text(_PAGE), asdict(wanted) | {"cursor": cursor, "limit": limit}
+        text(_PAGE),
+        asdict(wanted)
+        | {
+            "before_at": after.created_at if after else None,
+            "before_uuid": after.uuid if after else None,
+            "limit": limit,
+        },
     ).all()
-    return [_job(row) for row in rows]
+    last = Place(rows[-1].created_at, rows[-1].uuid) if len(rows) == limit else None
+    return [_job(row) for row in rows], last
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +155,9 @@ def load_failed(connection: Connection, job_uuid: str) -> Failed:
 def _job(row: Row[Any]) -> dict[str, Any]:
     total = row.total if row.total is not None else row.requested
     ended = (row.succeeded or 0) + (row.failed or 0) + (row.canceled or 0)
-    waiting = total - ended - row.running if row.state != "Finished" else 0
-    bytes_done = (row.bytes_ended or 0) + row.bytes_running
+    waiting = total - ended - row.running if row.state != JobState.FINISHED else 0
+    pace = _pace(row, total=total, ended=ended)
+    eta = eta_of(pace) if row.state == JobState.RUNNING and row.paused_at is None else Eta()
     return {
         "uuid": row.uuid,
         "kind": row.kind,
@@ -116,10 +171,11 @@ def _job(row: Row[Any]) -> dict[str, Any]:
         "succeeded": row.succeeded or 0,
         "failed": row.failed or 0,
         "canceled": row.canceled or 0,
-        "bytesDone": bytes_done,
-        "bytesTotal": _bytes_total(row, ended, total),
-        "rateBytesPerSecond": _rate(bytes_done, row.elapsed_s),
-        "etaSeconds": _eta(row, ended, total),
+        "bytesDone": pace.bytes_done,
+        "bytesTotal": pace.bytes_total,
+        "rateBytesPerSecond": rate_of(pace) if row.state == JobState.RUNNING else None,
+        "etaSeconds": eta.seconds,
+        "etaBasis": eta.basis,
         "waitReasons": _wait_reasons(row, waiting),
         "consistency": row.consistency,
         "sourceSnapshot": _snapshot(row),
@@ -127,20 +183,39 @@ def _job(row: Row[Any]) -> dict[str, Any]:
         "policy": row.policy or {"onFailure": "keep", "maxFailures": None},
         "ignored": row.ignored or [],
         "notes": row.notes or [],
-        "createdAt": _time(row.created_at),
-        "startedAt": _time(row.started_at),
-        "finishedAt": _time(row.finished_at),
-        "deadlineAt": _time(row.deadline_at),
-        "error": row.error,
+        "createdAt": shown_time(row.created_at),
+        "startedAt": shown_time(row.started_at),
+        "finishedAt": shown_time(row.finished_at),
+        "deadlineAt": shown_time(row.deadline_at),
+        "error": shown_error(row.error),
         "retryOf": row.retry_of,
     }
+
+
+def _pace(row: Row[Any], *, total: int, ended: int) -> Pace:
+    elapsed_s = row.elapsed_s or 0.0
+    recent = row.recent_names or 0
+    # As many as are looked at: the window is as long as they took.
+    window_s = row.recent_s if recent == MOST_RECENT else min(WINDOW_S, elapsed_s)
+    return Pace(
+        total=total,
+        ended=ended,
+        begun=row.names_begun or 0.0,
+        elapsed_s=elapsed_s,
+        window_s=window_s,
+        recent_names=recent,
+        recent_bytes=row.recent_bytes or 0,
+        copying_per_s=row.copying_per_s,
+        bytes_done=(row.bytes_ended or 0) + row.bytes_running,
+        bytes_total=_bytes_total(row, ended, total),
+    )
 
 
 def _snapshot(row: Row[Any]) -> dict[str, Any] | None:
     """What still holds the running source still: the job ends when the source is put back."""
     if row.snapshot_at is None:
         return None
-    return {"since": _time(row.snapshot_at), "error": row.snapshot_error}
+    return {"since": shown_time(row.snapshot_at), "error": shown_error(row.snapshot_error)}
 
 
 def _bytes_total(row: Row[Any], ended: int, total: int) -> int | None:
@@ -150,17 +225,6 @@ def _bytes_total(row: Row[Any], ended: int, total: int) -> int | None:
     return int((row.bytes_ended or 0) + (row.bytes_open_total or 0))
 
 
-def _rate(bytes_done: int, elapsed_s: float | None) -> int | None:
-    return int(bytes_done / elapsed_s) if bytes_done and elapsed_s else None
-
-
-def _eta(row: Row[Any], ended: int, total: int) -> float | None:
-    """By the pace of the names that have ended."""
-    if row.state != "Running" or not ended or not row.elapsed_s:
-        return None
-    return round(float(row.elapsed_s * (total - ended) / ended), 1)
-
-
 def _wait_reasons(row: Row[Any], waiting: int) -> dict[str, int]:
     reasons: dict[str, int] = {}
     if waiting and row.wait_reason:
@@ -168,99 +232,3 @@ def _wait_reasons(row: Row[Any], waiting: int) -> dict[str, int]:
     if row.retrying:
         reasons["retry"] = reasons.get("retry", 0) + row.retrying
     return reasons
-
-
-def load_item(connection: Connection, job_uuid: str, item_uuid: str) -> dict[str, Any] | None:
-    row = connection.execute(
-        text(
-            "SELECT i.*, j.wait_reason::text AS job_wait_reason FROM items i "
-            "JOIN jobs j ON j.uuid = i.job_uuid WHERE i.job_uuid = :job AND i.uuid = :uuid"
-        ),
-        {"job": job_uuid, "uuid": item_uuid},
-    ).one_or_none()
-    return _item(row, _steps_of_items(connection, [item_uuid])[item_uuid]) if row else None
-
-
-def load_items(
-    connection: Connection, job_uuid: str, *, after: int, limit: int, state: ItemState | None
-) -> list[dict[str, Any]]:
-    """In request order, from the ordinal after `after` (-1: from the first)."""
-    rows = connection.execute(
-        text(
-            "SELECT i.*, j.wait_reason::text AS job_wait_reason FROM items i "
-            "JOIN jobs j ON j.uuid = i.job_uuid WHERE i.job_uuid = :job AND i.ordinal > :after "
-            "AND (CAST(:state AS text) IS NULL OR i.state::text = :state) "
-            "ORDER BY i.ordinal LIMIT :limit"
-        ),
-        {"job": job_uuid, "after": after, "limit": limit, "state": state},
-    ).all()
-    steps = _steps_of_items(connection, [row.uuid for row in rows])
-    return [_item(row, steps[row.uuid]) for row in rows]
-
-
-def _steps_of_items(
-    connection: Connection, item_uuids: Sequence[str]
-) -> dict[str, list[dict[str, Any]]]:
-    steps: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in connection.execute(
-        text("SELECT * FROM steps WHERE item_uuid = ANY(:uuids) ORDER BY item_uuid, name"),
-        {"uuids": list(item_uuids)},
-    ).all():
-        steps[row.item_uuid].append(
-            {
-                "name": row.name,
-                "attempt": row.attempt,
-                "worker": row.worker,
-                "startedAt": _time(row.started_at),
-                "finishedAt": _time(row.finished_at),
-                "undoneAt": _time(row.undone_at),
-            }
-        )
-    return steps
-
-
-def _item(row: Row[Any], steps: list[dict[str, Any]]) -> dict[str, Any]:
-    waits = row.wait_reason
-    if waits is None and row.state == "Waiting":
-        waits = row.job_wait_reason
-    number, count = _step_place(row)
-    return {
-        "uuid": row.uuid,
-        "ordinal": row.ordinal,
-        "name": row.name,
-        "state": row.state,
-        "step": row.step,
-        "stepNumber": number,
-        "stepCount": count,
-        "vmUuid": row.vm_uuid,
-        "hostUuid": row.host_uuid,
-        "method": row.method,
-        "bytesDone": row.bytes_done,
-        "bytesTotal": row.bytes_total,
-        "waitReason": waits,
-        "attempts": row.attempts,
-        "identity": row.identity,
-        "error": row.error,
-        "steps": steps,
-    }
-
-
-def _step_place(row: Row[Any]) -> tuple[int | None, int | None]:
-    """ "4 of 7": of the item's own steps, known once it was granted."""
-    if row.plan is None or row.step is None:
-        return None, None
-    names = (
-        tuple(map(StepName, row.plan["steps"]))
-        if "operation" in row.plan
-        else steps_of(
-            data_volumes=len(row.plan["volumes"]) > 1,
-            customize=bool(row.plan["cdroms"] or row.plan["tags"] or row.plan.get("identity")),
-            start=row.plan["strategy"] == CloneStrategy.INSTANT_START,
-        )
-    )
-    step = StepName(row.step)
-    return (names.index(step) + 1 if step in names else None), len(names)
-
-
-def _time(moment: datetime | None) -> str | None:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z") if moment else None

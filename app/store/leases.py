@@ -97,6 +97,7 @@ UPDATE items SET
     owner = %(owner)s,
     lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s),
     wait_reason = NULL,
+    bytes_per_s = NULL,
     started_at = COALESCE(items.started_at, clock_timestamp()),
     attempts = attempts + (items.state = 'Granted')::int,
     -- A lease handed back has no owner and is no lapse.
@@ -173,9 +174,14 @@ def held(database: Database, host_uuids: Sequence[str]) -> dict[str, int]:
     return {row.host_uuid: row.number for row in rows}
 
 
+# The lease began with the beat before, or with the claim: that moment and what was done by then
+# tell the rate, which follows changes within a few beats.
+_SINCE_LAST = """(GREATEST(0, %(bytes_done)s - bytes_done) / GREATEST(0.01,
+    extract(epoch FROM clock_timestamp() - lease_until) + %(lease_s)s))::bigint"""
 _BEAT = f"""
 UPDATE items SET lease_until = clock_timestamp() + make_interval(secs => %(lease_s)s),
-    bytes_done = %(bytes_done)s
+    bytes_done = %(bytes_done)s,
+    bytes_per_s = (2 * COALESCE(bytes_per_s, {_SINCE_LAST}) + {_SINCE_LAST}) / 3
 FROM jobs
 WHERE items.uuid = %(item_uuid)s AND fence = %(fence)s AND owner = %(owner)s
   AND items.state IN ('Running', 'RollingBack') AND jobs.uuid = items.job_uuid

@@ -56,8 +56,8 @@ def give_up_unclaimed(
         )
         .returning(col(Item.job_uuid), col(Item.vm_uuid), col(Item.volume_uuids))
     ).one()
-    if ends:
-        add_end_event(connection, row.job_uuid, item_uuid, to)
+    # Also of one that waits again: no row on its way tells of it.
+    add_end_event(connection, row.job_uuid, item_uuid, to)
     if makes:
         connection.execute(text("DELETE FROM steps WHERE item_uuid = :uuid"), {"uuid": item_uuid})
         unmake = put_back.to_record if had.first_start else put_back.forget_vm
