@@ -372,7 +372,8 @@ def _add_rows(rows: GrantRows, planner: JobPlanner, grant: Grant, template: dict
             "uuid": grant.item.uuid,
             "host_uuid": plan.host.uuid,
             "plan": plan_to_json(plan),
-            "step": StepName.ALLOCATE_HOST,
+            # What its worker begins with: the host is allocated by this grant.
+            "step": StepName.COPY_ROOT_VOLUME,
             "turn": grant.turn,
             "bytes_total": grant.bytes_total,
         }

@@ -215,7 +215,8 @@ def _with_plan(row: dict[str, Any]) -> dict[str, Any]:
 def set_wait_reason(connection: Connection, job_uuids: Sequence[str], reason: WaitReason) -> None:
     connection.execute(
         text(
-            "UPDATE jobs SET wait_reason = :reason WHERE uuid = ANY(:uuids) "
+            # Somebody may have paused it since the batch began; then that is why it waits.
+            "UPDATE jobs SET wait_reason = :reason WHERE uuid = ANY(:uuids) AND paused_at IS NULL "
             "AND wait_reason IS DISTINCT FROM CAST(:reason AS wait_reason)"
         ),
         {"uuids": list(job_uuids), "reason": reason},

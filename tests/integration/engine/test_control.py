@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from app.domain.errors import StorageUnavailable, VmStartFailed
+from app.domain.states import WaitReason
 from app.queue import TaskName
-from app.store import control
+from app.store import control, grants
 from tests.integration.engine.conftest import Faked
 from tests.integration.engine.test_trouble import Killed, fails
 
@@ -149,6 +150,18 @@ def test_a_paused_job_begins_nothing_and_its_deadline_waits(faked: Faked) -> Non
     say(faked, control.resume_job, job)
     faked.engine.sweep()
     assert faked.engine.item_states(job) == ["Succeeded", "Succeeded"]
+
+
+def test_a_batch_that_began_before_the_pause_does_not_say_why_the_job_waits(faked: Faked) -> None:
+    lose_clones(faked)
+    job = faked.job("a")
+    faked.engine.start(job)
+    assert item_of(faked, "a").step == "copy_root_volume", "what a worker will begin with"
+    say(faked, control.pause_job, job)
+    faked.engine.database.run(
+        lambda connection: grants.set_wait_reason(connection, [job], WaitReason.ACCOUNT_SHARE)
+    )
+    assert faked.engine.scalar("SELECT wait_reason::text FROM jobs") == "paused"
 
 
 def test_a_paused_job_is_not_tried_again_until_it_is_resumed(faked: Faked) -> None:
