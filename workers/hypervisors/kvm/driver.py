@@ -31,6 +31,7 @@ from workers.hypervisors.kvm.capabilities import needs_of, runs_of
 from workers.hypervisors.kvm.clone_parts import DomainType, TpmState
 from workers.hypervisors.kvm.connection import SYSTEM_URI, Connection
 from workers.hypervisors.kvm.default_source import default_source
+from workers.hypervisors.kvm.domain_form import clone_xml
 from workers.hypervisors.kvm.domain_xml import build
 from workers.hypervisors.kvm.element_walk import parse
 from workers.hypervisors.kvm.faults import is_gone, is_invalid_now
@@ -144,12 +145,12 @@ class KvmHypervisor:
             domain_type=DomainType(domain_type(self._home)),
             nvram_path=str(nvram) if nvram else None,
         )
-        cloned = build(template.xml, parts, template.live_xml)
+        xml = clone_xml(template.xml, parts, template.live_xml)
         with self._opened(f"defining vm[name:{plan.vm_name}]") as libvirtd:
             _ours(libvirtd, plan.vm_uuid)
             # Without libvirt's validation, which reads its schema anew for each domain: 10 ms of
             # the 13 that a define takes.
-            libvirtd.defineXML(cloned.xml)
+            libvirtd.defineXML(xml)
         copied = parts.tpm is TpmState.COPIED
         own_state.write(plan.vm_uuid, variables, template.tpm_state if copied else None)
 

@@ -39,12 +39,8 @@ class Machine:
         own = (
             _text("name", parts.vm_uuid),
             _text("uuid", str(UUID(parts.vm_uuid))),
-            _text("title", _NOT_XML.sub("\ufffd", parts.title)),
-            *(
-                [_text("description", _NOT_XML.sub("\ufffd", parts.description))]
-                if parts.description
-                else []
-            ),
+            _text("title", printable(parts.title)),
+            *([_text("description", printable(parts.description))] if parts.description else []),
             metadata,
         )
         for number, element in enumerate(own):
@@ -91,6 +87,11 @@ class Machine:
         copy.text = self.parts.nvram_path
         named = copy.text is not None or copy.get("template") is not None
         return copy if named else None
+
+
+def printable(text: str) -> str:
+    """With a replacement character for each that XML has no way to write."""
+    return _NOT_XML.sub("\ufffd", text)
 
 
 def _text(tag: str, text: str) -> _Element:
