@@ -78,7 +78,7 @@ class WorkerContext:
     def wake_scheduler(self, *, at_once: bool) -> None:
         """A slot is free. One message an interval, whichever of the processes sends it: a batch
         costs the same for one item as for many, and the scheduler's timer covers the rest.
-        `at_once`, where there are few such slots and none should stay empty."""
+        `at_once`, where a process would wait."""
         if at_once:
             self.publish(TaskName.SCHEDULE)
             return

@@ -17,6 +17,7 @@ from workers.lease import is_draining
 from workers.runner import publish_end, run
 
 TURN_S = 0.15
+LONG_S = 0.05  # items that take so long end rarely enough for a message when there are no more
 
 
 def work(host_uuid: str, first_uuid: str, worker: WorkerContext) -> None:
@@ -24,19 +25,25 @@ def work(host_uuid: str, first_uuid: str, worker: WorkerContext) -> None:
     to the host, first in line first. Safe to call twice, late, or for what somebody else has."""
     turn_ends_s = time.monotonic() + TURN_S
     more = True
-    ran = _take(lambda **who: leases.claim(worker.database, first_uuid, host_uuid, **who), worker)
+    took_s = _take(
+        lambda **who: leases.claim(worker.database, first_uuid, host_uuid, **who), worker
+    )
     # Each turn runs one item at least, however long it took to find one.
-    while more and not is_draining() and not (ran and time.monotonic() > turn_ends_s):
-        more = ran = _take(
-            lambda **who: leases.claim_next(worker.database, host_uuid, **who), worker
-        )
+    while more and not is_draining() and not (took_s and time.monotonic() > turn_ends_s):
+        next_s = _take(lambda **who: leases.claim_next(worker.database, host_uuid, **who), worker)
+        more, took_s = next_s is not None, took_s if next_s is None else next_s
     if more:
         # Also where this worker stops: whoever is there, or comes, goes on at once.
         worker.publish(TaskName.CLONE_VM, first_uuid, queue=host_queue(host_uuid))
+    if took_s is not None and took_s >= (TURN_S if more else LONG_S):
+        # Slots may be few, and none should stay empty. While there is more in line none is, unless
+        # items take so long that who looks next does not know of this one.
+        worker.wake_scheduler(at_once=True)
 
 
-def _take(claim: Callable[..., Claim | None], worker: WorkerContext) -> bool:
-    """False where there was nothing to claim, or the database did not say."""
+def _take(claim: Callable[..., Claim | None], worker: WorkerContext) -> float | None:
+    """Run what can be claimed; how many seconds it took. None where there was nothing to claim, or
+    the database did not say."""
     lease_s = worker.settings.lease_s
     claimed: list[Claim] = []
 
@@ -58,8 +65,8 @@ def _take(claim: Callable[..., Claim | None], worker: WorkerContext) -> bool:
     with held as mine:
         if mine is not None:
             complete = run(mine.claim, mine.lease, worker)
+    took_s = time.monotonic() - began_s
     # Not under the lock: the broker may be slow, and who wants the lock kills its holder.
     if complete is not None:
-        took_s = time.monotonic() - began_s
-        publish_end(worker, claimed[0].job_uuid, complete, took_s=took_s)
-    return bool(claimed)
+        publish_end(worker, claimed[0].job_uuid, complete)
+    return took_s if claimed else None

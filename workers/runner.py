@@ -39,8 +39,6 @@ from workers.steps.base import Step
 
 log = logging.getLogger(__name__)
 
-LONG_S = 0.05  # an item that took this long ends rarely enough to be worth a message each time
-
 
 def run(claim: Claim, lease: Lease, worker: WorkerContext) -> bool | None:
     """Take the item as far as it goes now. Once it is at rest, whether it was the last open one of
@@ -181,9 +179,9 @@ class ItemRun:
         return items.end_rolled_back(self._worker.database, self._claim, ends_as)
 
 
-def publish_end(worker: WorkerContext, job_uuid: str, complete: bool, *, took_s: float) -> None:
+def publish_end(worker: WorkerContext, job_uuid: str, complete: bool) -> None:
     """A slot is free; the last item of a job sends it to its finish. What is published here the
     sweeper would publish later."""
     if complete and worker.database.run(lambda c: jobs.begin_finishing(c, job_uuid)):
         worker.publish(TaskName.FINISH, job_uuid)
-    worker.wake_scheduler(at_once=took_s >= LONG_S)
+    worker.wake_scheduler(at_once=False)

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -242,3 +243,24 @@ def goes_on(faked: Faked, job: str) -> None:
     faked.engine.pass_time(6)
     wake(faked, job)
     assert faked.engine.item_states(job) == ["Succeeded"]
+
+
+@pytest.mark.parametrize(
+    ("turn_s", "long_s", "expected"),
+    [
+        (60, 0, 1),  # once, by whoever finds no more in line
+        (60, 60, 0),  # quick items: the messages of every interval are enough
+        (0, 0, 1),  # items longer than a turn: after each, though there is more in line
+    ],
+)
+def test_a_process_that_runs_out_of_work_wakes_the_scheduler(
+    faked: Faked, monkeypatch: pytest.MonkeyPatch, turn_s: float, long_s: float, expected: int
+) -> None:
+    monkeypatch.setattr(line, "TURN_S", turn_s)
+    monkeypatch.setattr(line, "LONG_S", long_s)
+    job = faked.job(*names(3))
+    faked.engine.start(job)
+    faked.engine.worker.woke_at_s = time.monotonic() + 60  # the interval's own was sent
+    wake(faked, job)
+    sent = [task for task, _, _ in faked.engine.publisher.messages]
+    assert sent.count(TaskName.SCHEDULE) == expected

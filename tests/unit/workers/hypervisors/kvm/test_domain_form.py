@@ -39,7 +39,7 @@ def another(parts: CloneParts, digit: str) -> CloneParts:
 
 def built_for_each(xml: str, parts: CloneParts) -> None:
     """And equal to what is filled in, or refused alike."""
-    for clone in (another(parts, digit) for digit in "123"):
+    for clone in (another(parts, digit) for digit in "12"):
         try:
             expected = build(xml, clone).xml
         except SourceNotCloneable as refusal:
