@@ -66,7 +66,7 @@ def documents(identity: GuestIdentity, nics: Sequence[NicPlan]) -> Mapping[str, 
         "meta-data": _yaml(_meta_data(identity)),
         "network-config": _yaml(_network(nics)),
         "user-data": base64.b64decode(identity.user_data or ""),
-        "vendor-data": _vendor_data(identity),
+        "vendor-data": _vendor_data(identity.user_data, identity.root_password_hash),
     }
 
 
@@ -80,10 +80,12 @@ def _meta_data(identity: GuestIdentity) -> dict[str, Any]:
     return content
 
 
-def _vendor_data(identity: GuestIdentity) -> bytes:
-    """The same bytes for the same identity: the boundary is fixed, and in no part."""
-    keys = _keys_of(identity.user_data) if identity.user_data is not None else frozenset()
-    once = ["cloud-init-per", "instance", "vmclone-identity", "sh", "-c", _script(identity)]
+@lru_cache(maxsize=8)  # a job's clones share it
+def _vendor_data(user_data: str | None, root_password_hash: str | None) -> bytes:
+    """The same bytes each time: the boundary is fixed, and in no part."""
+    keys = _keys_of(user_data) if user_data is not None else frozenset()
+    script = _script(root_password_hash)
+    once = ["cloud-init-per", "instance", "vmclone-identity", "sh", "-c", script]
     config = _defaults(keys)
     if keys is not None and "bootcmd" not in keys:
         return _cloud_config(config | {"bootcmd": [once]})
@@ -95,17 +97,17 @@ def _vendor_data(identity: GuestIdentity) -> bytes:
     return message.as_bytes()
 
 
-def _script(identity: GuestIdentity) -> str:
-    if identity.root_password_hash is None:
+def _script(root_password_hash: str | None) -> str:
+    if root_password_hash is None:
         return _RENEW_MACHINE_ID
-    if not is_password_hash(identity.root_password_hash):
+    if not is_password_hash(root_password_hash):
         raise InvalidArgument(
             "rootPassword is not hashed as it should be, so the guest cannot be told it; send the "
             "request again with a password that does not begin with $6$"
         )
     # Not by cloud-config: `chpasswd: {users: …}` is unknown to releases before 22.2, `{list: …}`
     # is reported as deprecated by later ones, and either goes where user data has its own.
-    line = shlex.quote(f"root:{identity.root_password_hash}")
+    line = shlex.quote(f"root:{root_password_hash}")
     return _RENEW_MACHINE_ID + f"printf '%s\\n' {line} | chpasswd -e\n"
 
 
@@ -119,7 +121,6 @@ def _defaults(keys: frozenset[str] | None) -> dict[str, Any]:
     return content
 
 
-@lru_cache(maxsize=8)  # a job's clones share their user data
 def _keys_of(user_data: str) -> frozenset[str] | None:
     """Of a cloud-config, those at its top; a script has none. None where one cannot tell:
     archives, templates, several parts."""

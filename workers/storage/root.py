@@ -147,15 +147,17 @@ class Root:
 
     def _make_folder(self, inside: str) -> list[str]:
         """With its parents; the folders that got a new entry."""
-        changed = []
-        for folder in [*reversed(Path(inside).parents), Path(inside)][1:]:
-            with self.opened(str(folder.parent), FOLDER) as parent:
-                try:
-                    os.mkdir(folder.name, 0o755, dir_fd=parent)
-                except FileExistsError:
-                    continue
-                changed.append(str(folder.parent))
-        return changed
+        if not inside:
+            return []
+        parent, name = os.path.split(inside)
+        try:
+            with self.opened(parent or ".", FOLDER) as folder:
+                os.mkdir(name, 0o755, dir_fd=folder)
+        except FileExistsError:
+            return []
+        except FileNotFoundError:
+            return [*self._make_folder(parent), *self._make_folder(inside)]
+        return [parent or "."]
 
     def _sync(self, folders: list[str]) -> None:
         for folder in folders:
