@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import redis.asyncio
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from sqlalchemy import Connection
 
 from app.api.bodies import CLONE_SUBMISSION
@@ -58,12 +59,18 @@ def create_app(settings: Settings) -> web.Application:
 def run(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM."""
     app = create_app(settings)
+    logging.getLogger("aiohttp.server").addFilter(is_worth_a_line)
     web.run_app(app, host=settings.listen, port=settings.port, print=None, access_log=None)
 
 
 async def _end_streams(app: web.Application) -> None:
     """The server waits for its handlers before it goes; streams would not end by themselves."""
     await app[FEEDS].stop()
+
+
+def is_worth_a_line(record: logging.LogRecord) -> bool:
+    """What is no HTTP was answered 400: a traceback for each would let callers fill the disk."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 async def _connect(settings: Settings) -> ApiState:

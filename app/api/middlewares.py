@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.web_response import ContentCoding
 
 from app.api import responses
-from app.api.bodies import TooLarge
+from app.api.bodies import TooLarge, TooSlow
 from app.api.paths import api_path
 from app.domain.errors import (
     AuthenticationFailed,
@@ -18,6 +18,7 @@ from app.domain.errors import (
     SessionInvalid,
 )
 from app.zstack.forms import BadRequest
+from app.zstack.headers import check_host
 from app.zstack.signatures import TooSkewed
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,12 @@ _OUR_REFUSALS = (
     web.HTTPUnprocessableEntity,
     web.HTTPUnsupportedMediaType,
 )
+_REFUSED: dict[type[Exception], tuple[int, str]] = {
+    BadRequest: (400, "Bad Request"),
+    TooSkewed: (403, "Forbidden"),
+    TooSlow: (408, "Request Timeout"),
+    TooLarge: (413, "Content Too Large"),
+}
 # ZStack's words for a method that a path does not have.
 _KIND = {"POST": "creational", "GET": "query", "DELETE": "delete", "PUT": "action"}
 
@@ -48,14 +55,13 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Every failure in the shape of the surface that was called."""
     own = request.path.startswith(OWN_PREFIX)
     try:
+        check_host(request.headers.get("Host"))
         return await handler(request)
-    except BadRequest as error:
-        return _refused(400, "Bad Request", str(error), own=own)
-    except TooSkewed as error:
-        return _refused(403, "Forbidden", str(error), own=own)
-    except (TooLarge, web.HTTPRequestEntityTooLarge) as error:
-        text = str(error) if isinstance(error, TooLarge) else "the body is too large"
-        return _refused(413, "Content Too Large", text, own=own)
+    except tuple(_REFUSED) as error:
+        status, title = _REFUSED[type(error)]
+        return _refused(status, title, str(error), own=own)
+    except web.HTTPRequestEntityTooLarge:
+        return _refused(413, "Content Too Large", "the body is too large", own=own)
     except CloneError as error:
         return _failed(error, own=own)
     except web.HTTPMethodNotAllowed as error:

@@ -83,7 +83,7 @@ async def _through_rest(request: web.Request, call: RpcCall, form: RestForm) -> 
         rel_url=URL.build(path=f"/zstack/v1{form.path}", query=form.query),
         headers={
             "Host": request.host,
-            "Authorization": f"OAuth {call.session_uuid}".encode("ascii", "replace").decode(),
+            "Authorization": f"OAuth {call.session_uuid}",
         },
     )
     inner[INNER_BODY] = form.body

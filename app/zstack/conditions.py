@@ -1,7 +1,7 @@
 """Queries in: the query string of ZStack's GETs, and the members of its legacy query messages."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from app.domain.query import Condition, Hop, Kind, Operator, Query, Sort, TagKind
 from app.zstack.compared import compared
@@ -9,6 +9,7 @@ from app.zstack.forms import BadRequest
 from app.zstack.resources import BY_NAME, Resource
 from app.zstack.resources.resource import Relation, kind_of
 
+T = TypeVar("T")
 # The first of these that stands anywhere in a condition is its operator. ZStack's order.
 OPERATORS = tuple(Operator)
 _NULL_TESTS = frozenset({Operator.IS_NULL, Operator.NOT_NULL})
@@ -32,6 +33,8 @@ _TAGS = {"__systemTag__": TagKind.SYSTEM, "__userTag__": TagKind.USER}
 _SINGLE = ("limit", "start", "count", "replyWithCount", "sortBy", "sortDirection", "groupBy")
 MAX_LIMIT = 10_000
 MAX_CONDITIONS = 100
+MAX_VALUES = 10_000  # of one list
+MAX_FIELDS = 1000
 MAX_HOPS = 5
 MAX_INT64 = 2**63 - 1
 
@@ -43,7 +46,9 @@ def parse_query(resource: Resource, pairs: Sequence[tuple[str, str]]) -> Query:
     """
     single = dict(pairs)
     return Query(
-        conditions=_few([_condition(resource, value) for name, value in pairs if name == "q"]),
+        conditions=[
+            _condition(resource, text) for text in _few([v for name, v in pairs if name == "q"])
+        ],
         limit=_integer(single, "limit", 1000, MAX_LIMIT),
         start=_integer(single, "start", 0, MAX_INT64),
         sort=_sort(resource, single.get("sort")),
@@ -64,7 +69,7 @@ def query_of_rpc(resource: Resource, members: Mapping[str, Any]) -> Query:
     descending = single.get("sortDirection", "").lower() == "desc"
     sort_by = single.get("sortBy")
     return Query(
-        conditions=_few([_condition_of_rpc(resource, condition) for condition in conditions]),
+        conditions=[_condition_of_rpc(resource, condition) for condition in _few(conditions)],
         limit=_integer(single, "limit", 1000, MAX_LIMIT),
         start=_integer(single, "start", 0, MAX_INT64),
         sort=Sort(_column(resource, sort_by), descending=descending) if sort_by else None,
@@ -113,6 +118,10 @@ def _made(resource: Resource, path: str, operator: Operator, value: str) -> Cond
     if operator in _NULL_TESTS:
         return Condition(column, kind, operator, None, hops)
     if operator in _LISTS:
+        if value.count(",") >= MAX_VALUES:
+            raise BadRequest(
+                f"Invalid query. The list of [{path}] has more than {MAX_VALUES} values"
+            )
         values = [compared(name, kind, operator, part) for part in value.split(",")]
         return Condition(column, kind, operator, values, hops)
     return Condition(column, kind, operator, compared(name, kind, operator, value), hops)
@@ -179,6 +188,8 @@ def _group(resource: Resource, text: str | None) -> str | None:
 
 
 def _fields(resource: Resource, names: Sequence[str]) -> tuple[str, ...]:
+    if len(names) > MAX_FIELDS:
+        raise BadRequest(f"Invalid query. It has more than {MAX_FIELDS} fields")
     fields = tuple(name.strip() for name in names if name.strip())
     for name in fields:
         if name not in resource.lists and name not in resource.computed:
@@ -186,7 +197,8 @@ def _fields(resource: Resource, names: Sequence[str]) -> tuple[str, ...]:
     return fields
 
 
-def _few(conditions: list[Condition]) -> list[Condition]:
+def _few(conditions: list[T]) -> list[T]:
+    """Judged before they are read."""
     if len(conditions) > MAX_CONDITIONS:
         raise BadRequest(f"Invalid query. It has more than {MAX_CONDITIONS} conditions")
     return conditions

@@ -1,5 +1,6 @@
 """Request headers of ZStack's surface, checked in its order and with its texts."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import uuid4
@@ -7,6 +8,7 @@ from uuid import uuid4
 from app.zstack.forms import BadRequest
 
 MAX_TIMEOUT_S = 366 * 86400
+_HOST = re.compile(r"([A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(:\d{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,12 @@ def credential(headers: Mapping[str, str]) -> Session | Signed:
     if value.startswith("ZStack"):
         return _signed(value.removeprefix("ZStack").strip(), headers)
     raise BadRequest("Authorization type must be 'OAuth'")
+
+
+def check_host(value: str | None) -> None:
+    """Locations are made of it. Raises BadRequest where it names no host (RFC 9112, 3.2)."""
+    if value is not None and not _HOST.fullmatch(value):
+        raise BadRequest(f"Invalid header[Host], [{shown(value)}] is not a host with its port")
 
 
 def _signed(value: str, headers: Mapping[str, str]) -> Signed:

@@ -49,7 +49,8 @@ def parse_call(body: Mapping[str, Any]) -> RpcCall:
     uuid = session.get("uuid") if isinstance(session, dict) else None
     return RpcCall(
         java_class,
-        uuid if isinstance(uuid, str) else "",
+        # What no header could hold names no session.
+        uuid if isinstance(uuid, str) and uuid.isascii() and uuid.isprintable() else "",
         {name: value for name, value in members.items() if name not in _ENVELOPE},
     )
 

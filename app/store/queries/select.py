@@ -30,6 +30,9 @@ _SIGN = {
     Operator.AT_MOST: "<=",
 }
 _SECOND = "interval '1 second'"
+# PostgreSQL looks for the best order of the first subqueries, and begins at an index of theirs.
+# Among dozens it would look for minutes: further ones are asked row by row.
+JOINED = 6
 
 
 class Where:
@@ -38,6 +41,7 @@ class Where:
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
         self._aliases = 0
+        self._subqueries = 0
         self.parameters: dict[str, Any] = {}
 
     def all_of(self, source: str, alias: str, conditions: Iterable[Condition]) -> str:
@@ -62,6 +66,7 @@ class Where:
         if not hops:
             return clause_at(alias)
         hop, rest = hops[0], hops[1:]
+        fence = self._fence()
         self._aliases += 1
         there = f"t{self._aliases}"
         clauses = (
@@ -71,8 +76,12 @@ class Where:
         )
         return (
             f"EXISTS (SELECT 1 FROM {SOURCES[hop.source].rows} {there} "
-            f"WHERE {' AND '.join(clauses)})"
+            f"WHERE {' AND '.join(clauses)}{fence})"
         )
+
+    def _fence(self) -> str:
+        self._subqueries += 1
+        return " OFFSET 0" if self._subqueries > JOINED else ""
 
     def _at(self, condition: Condition, alias: str) -> str:
         if isinstance(condition.column, TagKind):
@@ -98,7 +107,7 @@ class Where:
         if operator is not Operator.NOT_NULL:
             clause = self._plain(condition, element, operator)
         negation = "NOT " if condition.operator in _OPPOSITE else ""
-        return f"{negation}EXISTS (SELECT 1 FROM {elements} AND {clause})"
+        return f"{negation}EXISTS (SELECT 1 FROM {elements} AND {clause}{self._fence()})"
 
     def _plain(self, condition: Condition, column: str, operator: Operator) -> str:
         if operator in {Operator.LIKE, Operator.NOT_LIKE}:

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,17 @@ def open_session(database: Database, account: str) -> dict[str, str]:
             (session, account, account),
         )
     return {"Authorization": f"OAuth {session}"}
+
+
+async def exchange(api: Api, request: bytes) -> bytes:
+    """What comes back for these bytes until the server closes: they ask it to, or are no HTTP."""
+    reader, writer = await asyncio.open_connection(api.host, api.port)
+    writer.write(request)
+    async with asyncio.timeout(30):
+        answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer
 
 
 async def submit(api: Api, vm: str, headers: dict[str, str], **parameters: Any) -> str:

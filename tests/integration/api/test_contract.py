@@ -1,7 +1,6 @@
 """Submissions and answers in the forms that clients send and read. What each client checks, row by
 row: test_contract_rows.py."""
 
-import io
 import json
 from typing import Any
 
@@ -12,7 +11,6 @@ from tests.integration.api.conftest import Api
 
 VM = "a" * 32
 ACTIONS = f"/zstack/v1/vm-instances/{VM}/actions"
-NO_ACTION = f"the body doesn't contain action mapping to the URL[/v1/vm-instances/{VM}/actions]"
 
 
 def stored_request(database: Database) -> dict[str, Any]:
@@ -44,35 +42,6 @@ async def test_every_body_form_is_accepted(
         ["t"],
         VM,
     )
-
-
-@pytest.mark.parametrize(
-    ("body", "headers", "text"),
-    [
-        (b"hello", {}, "the body is not JSON"),
-        (b"[]", {}, "the body is not a JSON object"),
-        (b"{}", {}, NO_ACTION),
-        (b'{"cloneVmInstance":5}', {}, "must be a JSON object"),
-        (b'{"cloneVmInstance":{"full":"maybe"}}', {}, "Invalid value for boolean field [full]"),
-        (b'{"cloneVmInstance":{"names":"x"}}', {}, "[names] field is expected a list"),
-        (b'{"cloneVmInstance":{"names":["\\ud800"]}}', {}, "unpaired surrogate"),
-        (b'{"cloneVmInstance":{}}', {"X-Job-UUID": "a" * 31}, "Invalid header[X-Job-UUID]"),
-        (b'{"cloneVmInstance":{}}', {"X-API-Timeout": "soon"}, "Invalid header[X-API-Timeout]"),
-    ],
-)
-async def test_a_malformed_submission_is_400_at_once(
-    api: Api, signed_in: dict[str, str], body: bytes, headers: dict[str, str], text: str
-) -> None:
-    answer = await api.put(ACTIONS, data=body, headers=signed_in | headers)
-    assert answer.status == 400
-    assert text in await answer.text()
-
-
-async def test_bodies_over_their_limit_are_413(api: Api, signed_in: dict[str, str]) -> None:
-    small = await api.put("/zstack/v1/accounts/login", data=io.BytesIO(b"x" * ((1 << 20) + 1)))
-    assert small.status == 413
-    large = await api.put(ACTIONS, data=io.BytesIO(b"x" * ((16 << 20) + 1)), headers=signed_in)
-    assert large.status == 413
 
 
 async def test_only_who_names_gzip_gets_it(

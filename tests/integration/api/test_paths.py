@@ -1,6 +1,5 @@
 """Where requests go, in which order they are judged, and what is answered elsewhere."""
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -10,20 +9,15 @@ from app.api.main import create_app
 from app.settings import Settings
 from app.store.session import Database
 from tests.factories import Inventory
-from tests.integration.api.conftest import Api, log_in, open_session, submit
+from tests.integration.api.conftest import Api, exchange, log_in, open_session, submit
 
 VM = "a" * 32
 
 
 async def raw(api: Api, target: str, headers: str = "", method: str = "GET") -> bytes:
     """What comes back for a request as it is written here, byte for byte."""
-    reader, writer = await asyncio.open_connection(api.host, api.port)
     head = f"{method} {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n{headers}\r\n"
-    writer.write(head.encode("latin-1"))
-    answer = await reader.read()
-    writer.close()
-    await writer.wait_closed()
-    return answer
+    return await exchange(api, head.encode("latin-1"))
 
 
 @pytest.mark.parametrize("base", ["/zstack/v1", "/v1", "//zstack/v1", "/zstack//v1", "//v1"])

@@ -112,6 +112,13 @@ def test_all_conditions_must_hold(ask: Ask) -> None:
     assert not ask("VmInstance", "q=name=golden", "q=vmNics.ip=10.0.0.8")
 
 
+def test_a_hundred_conditions_along_relations_are_planned_in_no_time(ask: Ask) -> None:
+    """PostgreSQL would look for the best order of them all for minutes."""
+    deep = "q=vmNics.vmInstance.vmNics.vmInstance.vmNics.ip=10.0.0.9"
+    assert len(ask("VmInstance", *[deep] * 50, *["q=__userTag__=web"] * 50)) == 1
+    assert not ask("VmInstance", *[deep] * 99, "q=vmNics.ip=10.0.0.8")
+
+
 def test_a_moment_is_compared_as_it_is_shown(ask: Ask, database: Database) -> None:
     """In whole seconds: the database has smaller parts."""
     with database.engine.begin() as connection:

@@ -94,6 +94,8 @@ def test_dates_are_in_the_servers_zone(text: str, moment: datetime) -> None:
         ([("q", "name=a\x00b")], "Invalid query parameter. A value contains a NUL character"),
         ([("q", "name?=a,\x00")], "Invalid query parameter. A value contains a NUL character"),
         ([("q", "name~=\x00")], "Invalid query parameter. A value contains a NUL character"),
+        ([("q", "name?=" + "," * 10_000)], "Invalid query. The list of [name] has more than 10000"),
+        ([("fields", "name," * 1000)], "Invalid query. It has more than 1000 fields"),
         ([("limit", "x")], "Invalid query parameter. The parameter[limit] must be an integer"),
         ([("limit", "-1")], "Invalid query parameter. The parameter[limit] must be an integer"),
         ([("start", "1e3")], "Invalid query parameter. The parameter[start] must be an integer"),
@@ -270,6 +272,9 @@ def test_a_message_has_every_other_member() -> None:
         {"limit": -1},
         {"fields": "name"},
         {"fields": ["nope"]},
+        {"fields": ["name"] * 1001},
+        {"conditions": [{"name": "name", "op": "=", "value": "x"}] * 101},
+        {"conditions": [{"name": "cpuNum", "op": "in", "value": [1] * 10_001}]},
         {"sortBy": "nope"},
     ],
 )

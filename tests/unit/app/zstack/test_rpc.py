@@ -43,6 +43,11 @@ def test_any_object_is_a_call_or_a_refusal(body: dict[str, Any]) -> None:
     assert "session" not in call.members
 
 
+@pytest.mark.parametrize("uuid", ["\x00", "\r\nX: y", "\u202e", "\x7f", 5, None, ["a"], {}])
+def test_what_no_header_could_hold_names_no_session(uuid: Any) -> None:
+    assert rpc.parse_call({CLONE.request_class: {"session": {"uuid": uuid}}}).session_uuid == ""
+
+
 def test_the_path_s_member_leaves_the_body() -> None:
     stop = BY_CLASS["org.zstack.header.vm.APIStopVmInstanceMsg"]
     form = rpc.rest_form(stop, {"uuid": "a", "type": "cold"})
