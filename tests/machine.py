@@ -39,6 +39,7 @@ PACKAGES = {
     "cpio": "cpio",
     "dnsmasq": "dnsmasq-base",
     "ip": "iproute2",
+    "chromium": "chromium",
 }
 BINDING = "libvirt"
 BINDING_NEEDS = (

@@ -144,5 +144,6 @@ export class ItemsInState {
   refresh() {
     Object.assign(this, { items: [], reached: -1, complete: false, missed: null, run: {} });
     this.changed();
+    this.load();
   }
 }

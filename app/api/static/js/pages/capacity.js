@@ -56,20 +56,20 @@ const hostColumns = [
   ["state", "", placeState],
   ["cpu", "", (host) => usage("cpu", host.cpuUsed, host.cpuTotal, count)],
   ["memory", "", (host) => usage("memory", host.memoryUsedBytes, host.memoryTotalBytes, bytes)],
-  ["slots", "mid", (host) => usage("slots", host.slotsUsed, host.slots, count)],
+  ["slots", "", (host) => usage("slots", host.slotsUsed, host.slots, count)],
 ];
 const storageColumns = [
   ["storage", "", (storage) => [h("strong", {}, storage.name), h("div.quiet.small", {}, `${storage.type} · ${storage.url}`), storage.fault ? h("div.small.fault", {}, storage.fault) : null]],
   ["state", "", placeState],
   ["used", "", (storage) => usage("used", storage.usedBytes, storage.totalBytes, bytes)],
-  ["reserved", "mid", (storage) => usage("reserved", storage.reservedBytes, storage.totalBytes, bytes)],
-  ["available", "num mid", (storage) => bytes(storage.availableBytes)],
-  ["copies", "num mid", (storage) => of(storage.fullCopies, storage.fullCopiesLimit, count)],
+  ["reserved", "", (storage) => usage("reserved", storage.reservedBytes, storage.totalBytes, bytes)],
+  ["available", "num", (storage) => labelled("available", bytes(storage.availableBytes))],
+  ["copies", "num", (storage) => labelled("copies", of(storage.fullCopies, storage.fullCopiesLimit, count))],
 ];
 const rangeColumns = [
   ["range", "", (range) => [h("strong", {}, `${range.startIp} – ${range.endIp}`), h("div.quiet.small", {}, range.l3Network)]],
   ["addresses", "", (range) => usage("addresses", range.used, range.total, count)],
-  ["free", "num mid", (range) => count(range.total === null ? null : range.total - range.used)],
+  ["free", "num", (range) => labelled("free", count(range.total === null ? null : range.total - range.used))],
 ];
 
 function section(name, rows, columns) {
@@ -82,15 +82,21 @@ function section(name, rows, columns) {
     title,
     h(
       "table",
-      { "aria-labelledby": id },
-      h("thead", {}, h("tr", {}, columns.map(([key, classes]) => h(cell("th", classes), { scope: "col" }, t(`capacity.${key}`))))),
-      h("tbody", {}, rows.map((row) => h("tr", {}, columns.map(([, classes, shown]) => h(cell("td", classes), {}, shown(row)))))),
+      // Said again, since a phone shows the rows as blocks, which would be a table no more.
+      { role: "table", "aria-labelledby": id },
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, columns.map(([key, classes]) => h(cell("th", classes), { scope: "col", role: "columnheader" }, t(`capacity.${key}`))))),
+      h("tbody", { role: "rowgroup" }, rows.map((row) => h("tr", { role: "row" }, columns.map(([, classes, shown]) => h(cell("td", classes), { role: "cell" }, shown(row)))))),
     ),
   );
 }
 
 function cell(tag, classes) {
   return [tag, ...classes.split(" ").filter(Boolean)].join(".");
+}
+
+/** A figure that on a phone, where the column has no heading, says what it is. */
+function labelled(key, text) {
+  return h("span.labelled", {}, h("span.phone.small.quiet", { "aria-hidden": "true" }, t(`capacity.${key}`)), text);
 }
 
 function usage(key, used, total, format) {

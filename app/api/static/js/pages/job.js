@@ -206,7 +206,6 @@ function namesPart(uuid, failure) {
     source = state ? new ItemsInState(uuid, state, changed, failure.show) : new AllItems(uuid, total, changed, failure.show);
     rows.hidden = false;
     rows.show(source);
-    source.need(0, 0);
   }
 
   node.paint = (job) => {

@@ -2,7 +2,7 @@
 
 import { call } from "../api.js";
 import { everyFrame, h, setAttribute, setText } from "../dom.js";
-import { count, exactMoment, moment, rate, shortUuid, timeOf } from "../format.js";
+import { UNKNOWN, count, exactMoment, moment, rate, shortUuid, timeOf } from "../format.js";
 import { t, word } from "../i18n.js";
 import { follow } from "../live.js";
 import { jobBar } from "../parts/bar.js";
@@ -173,11 +173,11 @@ function makeRow() {
     phoneState.paint(job);
     bar.paint(job);
     setText(words, t("jobs.ended", { done: count(ended), total: count(job.total) }));
-    setText(failed, job.failed ? count(job.failed) : "–");
-    setText(speed, job.state === "Finished" ? "–" : rate(job.rateBytesPerSecond));
+    setText(failed, job.failed ? count(job.failed) : UNKNOWN);
+    setText(speed, job.rateBytesPerSecond && job.state !== "Finished" ? rate(job.rateBytesPerSecond) : UNKNOWN);
     const took = timeOf(job);
-    setText(time, took ? t(took.key, { time: took.text }) : "–");
-    setText(account, job.account ?? "–");
+    setText(time, took ? t(took.key, { time: took.text }) : UNKNOWN);
+    setText(account, job.account ?? UNKNOWN);
     setText(created, moment(job.createdAt));
     setAttribute(created, "datetime", job.createdAt);
     setAttribute(created, "title", exactMoment(job.createdAt));

@@ -1,7 +1,7 @@
 // What a clone job would do, as the server's dry run tells it.
 
 import { h } from "../dom.js";
-import { bytes, count } from "../format.js";
+import { UNKNOWN, bytes, count } from "../format.js";
 import { t, word } from "../i18n.js";
 import { fault } from "../parts/fault.js";
 
@@ -49,9 +49,9 @@ function table(rows) {
           ...(item.error
             ? [h("td", { colspan: 3 }, fault(item.error))]
             : [
-                h("td", {}, item.hostName ?? "–"),
-                h("td", {}, (item.ips ?? []).join(", ") || "–"),
-                h("td", {}, item.method ? word("method", item.method) : "–"),
+                h("td", {}, item.hostName ?? UNKNOWN),
+                h("td", {}, (item.ips ?? []).join(", ") || UNKNOWN),
+                h("td", {}, item.method ? word("method", item.method) : UNKNOWN),
               ]),
         ),
       ),

@@ -34,7 +34,7 @@ export function meter(label, text, { used, reserved = 0, total }) {
   return h(
     "div.meter",
     {},
-    h("span.small", {}, text),
+    h("span.small", {}, h("span.phone", { "aria-hidden": "true" }, label), text),
     h("div.bar.thin", { role: "img", "aria-label": `${label}: ${text}` }, parts),
   );
 }

@@ -1,0 +1,100 @@
+"""A stack with simulated hosts and something to clone, for browsers."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tests.e2e.stack import Stack, running_stack
+
+T = TypeVar("T")
+
+# `last` is the end of the small network's range.
+INVENTORY = """\
+zones: [{{name: zone-1}}]
+clusters: [{{name: rack-1, zone: zone-1, hypervisorType: Simulator}}]
+hosts:
+  - {{name: node-1, cluster: rack-1, managementIp: 127.0.0.1, cpuNum: 4096, memorySize: 64TiB}}
+  - {{name: node-2, cluster: rack-1, managementIp: 127.0.0.1, cpuNum: 4096, memorySize: 64TiB}}
+primaryStorage:
+  - {{name: fast, type: Simulator, url: /simulated/fast, clusters: [rack-1], capacity: 200TiB}}
+l3Networks:
+  - name: office
+    zone: zone-1
+    bridge: br-office
+    ipRanges:
+      - {{startIp: 10.10.0.10, endIp: 10.10.255.250, netmask: 255.255.0.0, gateway: 10.10.0.1}}
+  - name: lab
+    zone: zone-1
+    bridge: br-lab
+    ipRanges:
+      - {{startIp: 10.30.0.1, endIp: {last}, netmask: 255.255.0.0, gateway: 10.30.255.254}}
+vmInstances:
+  - {{name: golden, cluster: rack-1, host: node-1, state: Stopped, cpuNum: 1, memorySize: 1GiB,
+      volumes: [{{type: Root, primaryStorage: fast, path: /simulated/golden.qcow2, size: 20GiB}},
+                {{type: Data, primaryStorage: fast, path: /simulated/golden-data.raw, format: raw,
+                 size: 50GiB}}],
+      nics: [{{l3Network: office}}]}}
+  - {{name: lab-template, cluster: rack-1, host: node-1, state: Stopped, cpuNum: 1,
+      memorySize: 512MiB,
+      volumes: [{{type: Root, primaryStorage: fast, path: /simulated/lab.qcow2, size: 8GiB}}],
+      nics: [{{l3Network: lab, ip: 10.30.254.1}}]}}
+"""
+
+
+@dataclass
+class Place:
+    """The stack, asked from another thread: Playwright has the event loop of this one."""
+
+    stack: Stack
+
+    @property
+    def origin(self) -> str:
+        return f"http://127.0.0.1:{self.stack.settings.port}"
+
+    def clone(self, source: str, **parameters: Any) -> str:
+        """The uuid of the accepted job."""
+        return _apart(lambda: self.stack.clone(source, **parameters))
+
+    def wait_for(self, job: str) -> dict[str, Any]:
+        """The finished job."""
+        return _apart(lambda: self.stack.wait_for(job))
+
+    def declare(self, *, last_lab_ip: str) -> None:
+        """Applied again, it makes the lab's range larger."""
+        document = self.stack.settings.home / "inventory.yaml"
+        document.write_text(INVENTORY.format(last=last_lab_ip))
+        done = self.stack.vmclone("inventory", "apply", str(document))
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def kill_api(self) -> None:
+        """It is started again at once."""
+        home = f"VMCLONE_HOME={self.stack.settings.home}".encode()
+        for folder in Path("/proc").iterdir():
+            try:
+                command = (folder / "cmdline").read_bytes().split(b"\0")
+                environment = (folder / "environ").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if b"api" in command and home in environment:
+                os.kill(int(folder.name), signal.SIGKILL)
+                return
+        raise AssertionError("no API process of this stack")
+
+
+@contextmanager
+def browsed_place(home: Path, *, step_s: float = 0.01) -> Iterator[Place]:
+    """Each simulated call takes `step_s`. The lab has 199 addresses."""
+    with running_stack(home, VMCLONE_SIMULATOR_STEP_S=str(step_s)) as stack:
+        place = Place(stack)
+        place.declare(last_lab_ip="10.30.0.199")
+        yield place
+
+
+def _apart(work: Callable[[], T]) -> T:
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(work).result()

@@ -1,0 +1,144 @@
+"""Jobs as people see and steer them: submitted, watched, understood, tried again, cancelled."""
+
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import Watched, sign_in, watch
+from tests.browser.place import Place
+
+BAR = "main [role=progressbar]"
+
+
+def fill_form(page: Page, source: str, names: str) -> None:
+    page.get_by_label("Source VM").fill(source)
+    page.get_by_role("option", name=source).click()
+    page.get_by_label("Names", exact=True).fill(names)
+
+
+def state_of_job(page: Page, text: str) -> None:
+    expect(page.locator("h1 .state")).to_have_text(text)
+
+
+def ended(page: Page) -> int:
+    """How many names the bar says have ended."""
+    return int(page.locator(BAR).get_attribute("aria-valuenow") or "0")
+
+
+def wait_for_more(page: Page, than: int) -> int:
+    expect(page.locator(BAR)).not_to_have_attribute("aria-valuenow", str(than))
+    return ended(page)
+
+
+def test_a_failed_name_is_understood_and_tried_again(browser: Browser, place: Place) -> None:
+    """From the sign-in on, in one page that is never loaded again."""
+    context = browser.new_context(locale="en-GB")
+    watched = watch(context.new_page(), place.origin)
+    page = watched.page
+    page.goto(watched.origin)
+    page.evaluate("window.isTheSamePage = true")
+    sign_in(page)
+
+    page.get_by_role("link", name="Clone a VM").first.click()
+    fill_form(page, "lab-template", "lab-{001..200}")
+    expect(page.locator("output")).to_contain_text("200 names")
+    page.get_by_role("button", name="Clone", exact=True).click()
+
+    # The bar moves by itself, more than once.
+    expect(page.locator(".live")).to_have_text("Live")
+    seen = wait_for_more(page, than=0)
+    wait_for_more(page, than=seen)
+    state_of_job(page, "Partly succeeded")
+    assert ended(page) == 200
+
+    # The range is one address too small, and the panel says so.
+    page.get_by_label("State").select_option("Failed")
+    page.get_by_role("row", name="lab-").click()
+    panel = page.get_by_role("dialog")
+    expect(panel).to_contain_text("L3.1000")
+    expect(panel).to_contain_text("no ip is available")
+    page.keyboard.press("Escape")
+    expect(panel).to_have_count(0)
+    expect(page.get_by_role("grid", name="Names")).to_be_focused()
+
+    place.declare(last_lab_ip="10.30.0.250")
+    page.get_by_role("button", name="Retry what failed").click()
+    expect(page.locator("main")).to_contain_text("Tries again what failed in job")
+    state_of_job(page, "Succeeded")
+    assert ended(page) == 1
+    assert page.evaluate("window.isTheSamePage")
+    watched.check()
+    context.close()
+
+
+def test_a_job_is_paused_resumed_and_cancelled(watched: Watched) -> None:
+    page = watched.page
+    watched.go("clone")
+    fill_form(page, "golden", "slow-{001..900}")
+    page.get_by_role("button", name="Clone", exact=True).click()
+    wait_for_more(page, than=0)
+    page.get_by_role("button", name="Pause").click()
+    state_of_job(page, "Paused")
+    page.get_by_role("button", name="Resume").click()
+    state_of_job(page, "Running")
+    page.get_by_role("button", name="Cancel job").click()
+    question = page.get_by_role("dialog", name="Cancel this job?")
+    question.get_by_role("button", name="Cancel job").click()
+    state_of_job(page, "Partly succeeded")
+    expect(page.get_by_role("button", name="Destroy its VMs")).to_be_visible()
+
+    watched.go("jobs")
+    row = page.get_by_role("row").filter(has_text="golden").first
+    expect(row).to_contain_text("900 of 900")
+
+
+def test_what_a_job_made_is_destroyed_after_a_question(watched: Watched, place: Place) -> None:
+    job = place.clone("golden", names=["gone-1", "gone-2"])
+    place.wait_for(job)
+    page = watched.page
+    watched.go(f"jobs/{job}")
+    page.get_by_role("button", name="Destroy its VMs").click()
+    question = page.get_by_role("dialog")
+    expect(question).to_contain_text("2 VMs")
+    question.get_by_label("Expunge at once").check()
+    question.get_by_role("button", name="Destroy its VMs").click()
+    expect(page.locator("h1")).to_contain_text("Expunge VMs")
+    state_of_job(page, "Succeeded")
+    page.get_by_role("row", name="gone-1").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Succeeded")
+
+
+def test_the_stream_outlives_a_restart_of_the_server(watched: Watched, place: Place) -> None:
+    watched.tolerates = lambda fault: "ERR_" in fault or "50" in fault  # the server is away
+    page = watched.page
+    job = place.clone("golden", names=[f"kept-{n}" for n in range(600)])
+    watched.go(f"jobs/{job}")
+    expect(page.locator(".live")).to_have_text("Live")
+    seen = wait_for_more(page, than=0)
+    page.get_by_label("State").select_option("Succeeded")
+    expect(page.get_by_role("row", name="kept-").first).to_be_visible()
+    place.kill_api()
+    expect(page.locator(".live")).to_contain_text("Not live")
+    expect(page.locator(".live")).to_have_text("Live")
+    wait_for_more(page, than=seen)
+    expect(page.get_by_role("row", name="kept-").first).to_be_visible()
+    state_of_job(page, "Succeeded")
+
+
+def test_only_the_names_that_are_seen_are_in_the_page(watched: Watched, place: Place) -> None:
+    job = place.clone(
+        "golden", names=[f"many-{n:05d}" for n in range(10_000)], strategy="JustCreate"
+    )
+    place.wait_for(job)
+    page = watched.page
+    watched.go(f"jobs/{job}")
+    expect(page.get_by_role("row", name="many-00000")).to_be_visible()
+    rows = page.locator(".space .row")
+    assert rows.count() < 60
+    grid = page.get_by_role("grid", name="Names")
+    assert grid.get_attribute("aria-rowcount") == "10000"
+    grid.focus()
+    page.keyboard.press("End")
+    last = page.get_by_role("row", name="many-09999")
+    expect(last).to_be_visible()
+    assert rows.count() < 60
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog", name="many-09999")).to_be_visible()

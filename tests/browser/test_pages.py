@@ -1,0 +1,177 @@
+"""Every page: for keyboards, screen readers and phones, in both languages and both schemes."""
+
+from collections.abc import Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import Watched, sign_in, watch
+from tests.browser.place import Place
+
+SERIOUS = {"serious", "critical"}
+
+
+@pytest.fixture(scope="module")
+def job(place: Place) -> str:
+    """A finished one in which a name failed."""
+    # The lab has 199 addresses.
+    uuid = place.clone("lab-template", names=[f"lab-{n}" for n in range(200)])
+    assert place.wait_for(uuid)["outcome"] == "PartiallySucceeded"
+    return uuid
+
+
+def faults_of(page: Page) -> list[str]:
+    """What keeps somebody from using the page as it is now."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{fault['id']}: {node['html'][:200]}"
+        for fault in found
+        if fault["impact"] in SERIOUS
+        for node in fault["nodes"]
+    ]
+
+
+def each_page(watched: Watched, job: str) -> Iterator[str]:
+    """Its name, once it stands as people see it."""
+    page = watched.page
+    watched.go("jobs")
+    expect(page.get_by_role("row").filter(has_text="lab-template")).to_be_visible()
+    yield "jobs"
+    watched.go(f"jobs/{job}")
+    expect(page.get_by_role("row", name="lab-0 ")).to_be_visible()
+    yield "job"
+    page.locator("#item-state").select_option("Failed")
+    page.locator(".space .row").first.click()
+    expect(page.get_by_role("dialog")).to_contain_text("L3.1000")
+    yield "name"
+    page.keyboard.press("Escape")
+    page.locator(".title .danger").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    yield "question"
+    page.keyboard.press("Escape")
+    watched.go("clone")
+    page.locator("#clone-names").fill("web-{3..1}")
+    page.locator("summary").click()
+    page.locator("button[type=submit]").click()
+    expect(page.locator("#clone-source-wrong")).to_be_visible()
+    yield "form"
+    watched.go("capacity")
+    expect(page.locator("tbody").first).to_contain_text("node-1")
+    yield "capacity"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_keeps_anybody_out(watched: Watched, job: str, scheme: str) -> None:
+    watched.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    found = {name: faults_of(watched.page) for name in each_page(watched, job)}
+    assert found == {name: [] for name in found}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_everybody_can_sign_in(browser: Browser, place: Place, scheme: str) -> None:
+    context = browser.new_context(color_scheme=scheme, locale="en-GB")  # type: ignore[arg-type]
+    watched = watch(context.new_page(), place.origin)
+    watched.tolerates = lambda fault: "401" in fault  # that is what it is about
+    watched.page.goto(watched.origin)
+    assert faults_of(watched.page) == []
+    sign_in(watched.page, "wrong")
+    alert = watched.page.get_by_role("alert")
+    expect(alert).to_contain_text("ID.1000")
+    assert faults_of(watched.page) == []
+    watched.check()
+    context.close()
+
+
+@pytest.mark.parametrize("language", ["English", "中文"])
+def test_on_a_phone_nothing_scrolls_sideways(watched: Watched, job: str, language: str) -> None:
+    page = watched.page
+    page.set_viewport_size({"width": 390, "height": 844})
+    watched.go("jobs")
+    if language != "English":
+        page.get_by_role("button", name=language).click()
+    for name in each_page(watched, job):
+        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert wide <= 0, name
+
+
+def test_the_language_is_changed_and_kept(watched: Watched) -> None:
+    page = watched.page
+    watched.go("jobs")
+    page.get_by_role("button", name="中文").click()
+    expect(page.get_by_role("heading", name="任务", exact=True)).to_be_visible()
+    assert page.evaluate("document.documentElement.lang") == "zh-CN"
+    page.reload()
+    expect(page.get_by_role("link", name="克隆虚拟机").first).to_be_visible()
+    page.get_by_role("button", name="English").click()
+    expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
+
+
+def test_the_scheme_is_chosen_against_the_systems(watched: Watched) -> None:
+    page = watched.page
+    watched.go("jobs")
+    switch = page.get_by_role("button", name="Colour scheme")
+    for scheme in ("light", "dark"):
+        switch.click()
+        expect(page.locator("html")).to_have_attribute("data-theme", scheme)
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 24, 26)"
+
+
+def test_the_form_needs_no_mouse(watched: Watched) -> None:
+    page = watched.page
+    watched.go("clone")
+    expect(page.get_by_role("heading", name="Clone a VM")).to_be_visible()
+    keys = page.keyboard
+    _tab_to(page, "clone-source")
+    keys.type("gold")
+    expect(page.get_by_role("option", name="golden")).to_be_visible()
+    keys.press("Enter")
+    keys.press("Tab")
+    assert _focused(page) == "clone-names"
+    keys.type("typed-{1..3}")
+    keys.press("Tab")
+    keys.press("ArrowDown")  # the second way of the radios: leave them stopped
+    keys.press("Tab")
+    keys.press("Space")  # data volumes too
+    keys.press("Tab")
+    keys.press("Tab")
+    assert page.evaluate("document.activeElement.type") == "submit"
+    keys.press("Enter")
+    expect(page.locator("h1 .state")).to_have_text("Succeeded")
+    _tab_to(page, "grid")
+    keys.press("ArrowDown")
+    keys.press("Enter")
+    expect(page.get_by_role("dialog", name="typed-2")).to_be_visible()
+    keys.press("Escape")
+    assert _focused(page) == "grid"
+
+
+def test_what_a_form_lacks_is_said_beside_it_and_focused(watched: Watched) -> None:
+    page = watched.page
+    watched.go("clone")
+    page.get_by_role("button", name="Clone", exact=True).click()
+    expect(page.get_by_text("Choose a VM of the list.")).to_be_visible()
+    assert _focused(page) == "clone-source"
+    expect(page.get_by_label("Source VM")).to_have_attribute("aria-invalid", "true")
+
+
+def test_an_unknown_job_is_told_with_its_code(watched: Watched) -> None:
+    watched.tolerates = lambda fault: "404" in fault
+    watched.go(f"jobs/{'0' * 32}")
+    expect(watched.page.get_by_role("alert")).to_contain_text("SYS.1003")
+
+
+def _focused(page: Page) -> str:
+    return str(
+        page.evaluate("document.activeElement.id || document.activeElement.getAttribute('role')")
+    )
+
+
+def _tab_to(page: Page, name: str) -> None:
+    for _ in range(30):
+        if _focused(page) == name:
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"Tab never reaches {name}")
