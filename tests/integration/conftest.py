@@ -3,11 +3,12 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Engine, create_engine, text
 
 from app.store.migrate import migrate
 from app.store.session import Database
@@ -79,13 +80,17 @@ def home(tmp_path: Path) -> Path:
 
 
 def _administer(postgres_url: str, *statements: str) -> None:
-    engine = create_engine(
+    with _administration(postgres_url).connect() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+
+
+@lru_cache
+def _administration(postgres_url: str) -> Engine:
+    """One connection for the session: each test makes and drops a database."""
+    return create_engine(
         postgres_url.replace("postgresql://", "postgresql+psycopg://") + "/postgres",
         isolation_level="AUTOCOMMIT",
+        pool_size=1,
+        pool_pre_ping=True,
     )
-    try:
-        with engine.connect() as connection:
-            for statement in statements:
-                connection.execute(text(statement))
-    finally:
-        engine.dispose()

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,12 +12,24 @@ from pydantic import SecretStr
 
 from app.api.main import DEFAULT_PASSWORD, create_app
 from app.settings import Settings
+from app.store import accounts
 from app.store.accounts import sha512
 from app.store.session import Database
 from tests.engine import Engine, faked_engine
 from tests.factories import ADMIN, Inventory, make_inventory
 
 Api = TestClient[Any, Any]
+
+
+# Slow by intent, and each API of a test starts by hashing the same password.
+_hash_password = lru_cache(accounts.hash_password)
+_verify_password = lru_cache(accounts.verify_password)
+
+
+@pytest.fixture(autouse=True)
+def same_passwords_are_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "hash_password", _hash_password)
+    monkeypatch.setattr(accounts, "verify_password", _verify_password)
 
 
 @pytest.fixture
