@@ -53,7 +53,7 @@ class FirstStart:
 @dataclass(frozen=True, slots=True)
 class Begun:
     item_uuid: str | None  # None: all is done
-    host_uuid: str | None = None
+    host_uuid: str | None = None  # None: it waits for its host
 
 
 def hold_vm(connection: Connection, kind: JobKind, vm_uuid: str, account_uuid: str) -> Row[Any]:
@@ -96,10 +96,10 @@ def judge(
             if vm.state == VmState.STOPPED:
                 return Begun(operations.begin(connection, job_uuid, kind, vm, None))
             plan = replace(_plan(kind, vm, StepName.STOP_VM), grace=grace)
-            return _grant(connection, job_uuid, plan, vm, VmState.STOPPING)
+            return _grant(connection, job_uuid, plan, vm)
         case JobKind.REBOOT:
             plan = _plan(kind, vm, StepName.STOP_VM, StepName.START_VM)
-            return _grant(connection, job_uuid, plan, vm, VmState.REBOOTING)
+            return _grant(connection, job_uuid, plan, vm)
         case JobKind.RECOVER:
             quotas.check(connection, vm.account_uuid, {QuotaName.VM_TOTAL_NUM: 1})
             operations.recover(connection, vm.uuid)
@@ -133,19 +133,18 @@ def _judge_start(
         )
     if not vm.place_enabled:
         raise NoHostAvailable("no Enabled hosts found in the [1] candidate hosts")
-    quotas.check(
-        connection,
-        vm.account_uuid,
-        {
-            QuotaName.VM_NUM: 1,
-            QuotaName.VM_CPU_NUM: vm.cpu_num,
-            QuotaName.VM_MEMORY_SIZE: vm.memory_size,
-        },
-    )
-    operations.lock_capacity(connection)
-    operations.reserve(connection, vm)
+    need = {
+        QuotaName.VM_NUM: 1,
+        QuotaName.VM_CPU_NUM: vm.cpu_num,
+        QuotaName.VM_MEMORY_SIZE: vm.memory_size,
+    }
+    quotas.check(connection, vm.account_uuid, need)
+    quotas.note_need(connection, job_uuid, need)
+    if vm.place_connected:
+        operations.lock_capacity(connection)
+        operations.reserve(connection, vm)
     plan = _plan(JobKind.START, vm, StepName.START_VM)
-    return _grant(connection, job_uuid, plan, vm, VmState.STARTING)
+    return _grant(connection, job_uuid, plan, vm)
 
 
 def _judge_update(connection: Connection, job_uuid: str, vm: Row[Any], change: VmChange) -> Begun:
@@ -168,7 +167,7 @@ def _judge_update(connection: Connection, job_uuid: str, vm: Row[Any], change: V
             "allowed to update cpu or memory."
         )
     plan = replace(_plan(JobKind.UPDATE, vm, StepName.DEFINE_VM), cpu_num=cpu, memory_size=memory)
-    return _grant(connection, job_uuid, plan, vm, None)
+    return _grant(connection, job_uuid, plan, vm)
 
 
 def _plan(kind: JobKind, vm: Row[Any], *steps: StepName) -> OperationPlan:
@@ -176,12 +175,13 @@ def _plan(kind: JobKind, vm: Row[Any], *steps: StepName) -> OperationPlan:
     return OperationPlan(kind, vm.uuid, vm.name, host, steps, was=vm.state)
 
 
-def _grant(
-    connection: Connection, job_uuid: str, plan: OperationPlan, vm: Row[Any], state: VmState | None
-) -> Begun:
-    item = operations.begin(connection, job_uuid, JobKind(plan.operation), vm, plan)
-    if state is not None:
-        operations.set_state(connection, vm.uuid, state, host_uuid=plan.host.uuid)
+def _grant(connection: Connection, job_uuid: str, plan: OperationPlan, vm: Row[Any]) -> Begun:
+    kind = JobKind(plan.operation)
+    item = operations.begin(connection, job_uuid, kind, vm, plan)
+    if not vm.place_connected:
+        return Begun(item)
+    if kind in operations.DOING:
+        operations.set_state(connection, vm.uuid, operations.DOING[kind], host_uuid=plan.host.uuid)
     return Begun(item, plan.host.uuid)
 
 

@@ -7,7 +7,7 @@ reservations together; granted items are published to their hosts after it has c
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -34,6 +34,7 @@ from app.store import (
     networks,
     operations,
     sources,
+    waiting_operations,
     world,
 )
 from app.store.capacity import Holding
@@ -54,12 +55,15 @@ class Outcome:
     """What one batch leaves to publish."""
 
     granted: list[Grant] = field(default_factory=list)
+    operated: Mapping[str, Sequence[str]] = field(default_factory=dict)  # items by host
     wanted_bases: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     finishing: list[str] = field(default_factory=list)
     more: bool = False  # the batch was full: there may be more to grant at once
 
     def publish(self, publisher: Publisher, database: Database) -> None:
         self._wake_hosts(publisher, database)
+        for host_uuid, uuids in self.operated.items():
+            publisher.wake_host(host_uuid, uuids, most=len(uuids))
         for host_uuid, uuids in self.wanted_bases.items():
             publisher.publish(TaskName.PREPARE_BASE, *uuids, queue=host_queue(host_uuid))
         if self.finishing:
@@ -105,6 +109,9 @@ class Scheduler:
         outcome = Outcome()
         if not grants.try_lock(connection):
             return outcome
+        operated = waiting_operations.grant(connection)
+        outcome.operated = operated.items
+        outcome.finishing += operated.finishing
         waiting = grants.waiting_jobs(connection, per_job=BATCH)
         grantable = [job for job in waiting if self._is_grantable(connection, job, outcome)]
         if not grantable:

@@ -93,9 +93,9 @@ def _judge_operation(connection: Connection, job: Row[Any]) -> Judged:
                 return _start_first(connection, job.uuid, begun)
     except CloneError as error:
         return _refuse(connection, job.uuid, error)
-    if begun.item_uuid is None or begun.host_uuid is None:
+    if begun.item_uuid is None:
         return Judged(finishing=True)
-    return Judged(granted={begun.host_uuid: [begun.item_uuid]})
+    return Judged(granted={begun.host_uuid: [begun.item_uuid]} if begun.host_uuid else {})
 
 
 def _one_to_remove(

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
-from app.store.hosts import SEEN_WITHIN_S
-
-_CONNECTED = "COALESCE(h.seen_at > clock_timestamp() - make_interval(secs => :seen_s), FALSE)"
+from app.store.hosts import CONNECTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,7 @@ def hosts_for(connection: Connection, wanted: Wanted) -> list[str]:
             "FROM hosts h JOIN clusters c ON c.uuid = h.cluster_uuid "
             "JOIN host_capacities k ON k.host_uuid = h.uuid "
             "WHERE h.state = 'Enabled' AND c.state = 'Enabled' "
-            f"AND {_CONNECTED} "
+            f"AND {CONNECTED} "
             "AND k.available_cpu - h.foreign_cpu >= :cpu "
             "AND k.available_memory - h.foreign_memory >= :memory "
             "AND (CAST(:zone AS text) IS NULL OR c.zone_uuid = :zone) "
@@ -40,7 +38,6 @@ def hosts_for(connection: Connection, wanted: Wanted) -> list[str]:
             " FROM cluster_l3_networks a WHERE a.cluster_uuid = c.uuid) ORDER BY h.name"
         ),
         {
-            "seen_s": SEEN_WITHIN_S,
             "cpu": wanted.cpu,
             "memory": wanted.memory,
             "zone": wanted.zone_uuid,

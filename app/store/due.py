@@ -211,10 +211,9 @@ def take_back_unclaimed(connection: Connection, *, host_silent_s: float) -> int:
     again."""
     uuids = connection.execute(
         text(
-            "SELECT items.uuid FROM items JOIN hosts ON hosts.uuid = items.host_uuid "  # noqa: S608
+            "SELECT items.uuid FROM items JOIN hosts ON hosts.uuid = items.host_uuid "
             "JOIN jobs ON jobs.uuid = items.job_uuid "
             "WHERE items.state = 'Granted' AND items.fence = 0 "
-            f"AND (items.kind = 'clone' OR {items.FIRST_START}) "
             "AND (jobs.paused_at IS NOT NULL OR COALESCE(hosts.seen_at "
             " < clock_timestamp() - make_interval(secs => :silent_s), TRUE)) "
             "ORDER BY items.uuid LIMIT :batch FOR UPDATE OF items SKIP LOCKED"

@@ -13,6 +13,9 @@ from app.store.models import Cluster, Host, PrimaryStorage
 from app.store.sql import select_columns
 
 SEEN_WITHIN_S = 5.0  # a host whose worker said nothing for longer gets no grants
+CONNECTED = (  # of the host `h`
+    f"COALESCE(h.seen_at > clock_timestamp() - interval '{SEEN_WITHIN_S} seconds', FALSE)"
+)
 LOST_S = 60.0  # and for longer than this is taken for lost
 
 

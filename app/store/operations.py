@@ -11,8 +11,8 @@ from sqlalchemy import Connection, Row, text
 from app.domain.errors import CloneError, NoHostAvailable, OperationCanceled
 from app.domain.line import Line
 from app.domain.operation import OperationPlan
-from app.domain.states import ItemState, JobState, check_move
-from app.store import capacity, items, jobs, put_back, removals, under_way
+from app.domain.states import ItemState, JobState, WaitReason, check_move
+from app.store import capacity, hosts, items, jobs, put_back, removals, under_way
 from app.store.capacity import Holding
 from app.store.codec import plan_to_json
 from app.store.grants import SCHEDULER_LOCK
@@ -31,6 +31,7 @@ def hold(connection: Connection, vm_uuid: str) -> Row[Any] | None:
             "h.uuid AS place_uuid, h.name AS place_name, h.libvirt_uri, "
             "h.cluster_uuid AS place_cluster, "
             "h.state = 'Enabled' AND c.state = 'Enabled' AS place_enabled, "
+            f"{hosts.CONNECTED} AS place_connected, "
             f"{removals.BUSY} AS busy "
             "FROM vm_instances v "
             "LEFT JOIN hosts h ON h.uuid = COALESCE(v.host_uuid, v.last_host_uuid) "
@@ -74,14 +75,24 @@ def reserve(connection: Connection, vm: Row[Any]) -> None:
 def begin(
     connection: Connection, job_uuid: str, kind: JobKind, vm: Row[Any], plan: OperationPlan | None
 ) -> str | None:
-    """The job runs with one item, granted to the VM's host; without a plan all is done with this
-    transaction. The item to publish."""
+    """The job runs with one item, granted to the VM's host, or waiting for that to be heard of
+    again; without a plan all is done with this transaction. The item, if it is not."""
     check_move(JobState.ACCEPTED, JobState.RUNNING)
     check_move(ItemState.WAITING, ItemState.GRANTED)
     uuid = uuid4().hex
+    state = ItemState.SUCCEEDED
+    if plan is not None:
+        state = ItemState.GRANTED if vm.place_connected else ItemState.WAITING
+    granted = state is ItemState.GRANTED
     connection.execute(
-        text("UPDATE jobs SET state = 'Running', started_at = clock_timestamp() WHERE uuid = :job"),
-        {"job": job_uuid},
+        text(
+            "UPDATE jobs SET state = 'Running', started_at = clock_timestamp(), "
+            "wait_reason = :reason WHERE uuid = :job"
+        ),
+        {
+            "job": job_uuid,
+            "reason": WaitReason.HOST_LOST if state is ItemState.WAITING else None,
+        },
     )
     jobs.add_event(connection, job_uuid, "job.running")
     connection.execute(
@@ -91,7 +102,8 @@ def begin(
             "granted_at, published_at, finished_at) "
             "VALUES (:uuid, :job, :kind, 0, :name, CAST(:state AS item_state), :vm, "
             "CAST(:plan AS jsonb), CAST(:step AS step_name), :host, :turn, '{}', '{}', 0, 0, 0, 0, "
-            "clock_timestamp(), clock_timestamp(), "
+            "CASE WHEN :state <> 'Waiting' THEN clock_timestamp() END, "
+            "CASE WHEN :state <> 'Waiting' THEN clock_timestamp() END, "
             "CASE WHEN :state = 'Succeeded' THEN clock_timestamp() END)"
         ),
         {
@@ -100,11 +112,11 @@ def begin(
             "kind": kind,
             "name": vm.name,
             "vm": vm.uuid,
-            "state": ItemState.GRANTED if plan else ItemState.SUCCEEDED,
+            "state": state,
             "plan": plan_to_json(plan) if plan else None,
             "step": plan.steps[0] if plan else None,
-            "host": plan.host.uuid if plan else None,
-            "turn": _turn(connection, job_uuid, plan.host.uuid) if plan else 0,
+            "host": plan.host.uuid if plan and granted else None,
+            "turn": turn(connection, job_uuid, plan.host.uuid) if plan and granted else 0,
         },
     )
     connection.execute(
@@ -121,7 +133,8 @@ def begin(
     return uuid
 
 
-def _turn(connection: Connection, job_uuid: str, host_uuid: str) -> float:
+def turn(connection: Connection, job_uuid: str, host_uuid: str) -> float:
+    """The place of one more item of the job in the host's line."""
     line = under_way.lines(connection).get(host_uuid) or Line()
     account, weight = removals.account_of(connection, job_uuid)
     return line.take(account, weight)
@@ -200,6 +213,14 @@ def keep_blueprints(
     )
 
 
+# The VM's state meanwhile; one that is updated keeps its own.
+DOING = {
+    JobKind.START: VmState.STARTING,
+    JobKind.STOP: VmState.STOPPING,
+    JobKind.REBOOT: VmState.REBOOTING,
+    JobKind.DESTROY: VmState.DESTROYING,
+    JobKind.EXPUNGE: VmState.EXPUNGING,
+}
 _ENDS_IN = {
     JobKind.START: VmState.RUNNING,
     JobKind.REBOOT: VmState.RUNNING,

@@ -38,8 +38,7 @@ WITH vms AS (
     CROSS JOIN LATERAL (SELECT count(*) AS names FROM items i
         WHERE i.job_uuid = j.uuid AND i.state = 'Waiting') w
     CROSS JOIN LATERAL jsonb_each_text(j.quota_need) need
-    WHERE j.account_uuid = :account AND j.state = 'Running' AND j.spec IS NOT NULL
-        AND w.names > 0
+    WHERE j.account_uuid = :account AND j.state = 'Running' AND w.names > 0
     GROUP BY need.key
 ), used(name, amount) AS (
     SELECT '{QuotaName.VM_TOTAL_NUM}', total FROM vms

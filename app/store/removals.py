@@ -12,8 +12,8 @@ from app.domain.errors import CloneError, InvalidArgument, SourceVolumeBusy, VmS
 from app.domain.line import Line
 from app.domain.plan import HostRef, HypervisorType, NicPlan, StorageRef, StorageType, VolumeFile
 from app.domain.removal import RemovalPlan
-from app.domain.states import ItemState, JobState, check_move
-from app.store import capacity, items, jobs, put_back, under_way
+from app.domain.states import ItemState, JobState, WaitReason, check_move
+from app.store import capacity, hosts, items, jobs, put_back, under_way
 from app.store.accounts import ADMIN_UUID
 from app.store.codec import error_to_json, plan_to_json
 from app.store.leases import Claim, LeaseLost
@@ -73,8 +73,9 @@ def ask_for_expired(connection: Connection, *, after_s: float) -> str | None:
     vm_uuids = list(
         connection.execute(
             text(
-                "UPDATE vm_instances SET state = 'Expunging', last_op_at = clock_timestamp() "
-                "WHERE uuid IN (SELECT uuid FROM vm_instances WHERE state = 'Destroyed' "
+                "UPDATE vm_instances SET state = 'Expunging', last_op_at = clock_timestamp() "  # noqa: S608
+                "WHERE uuid IN (SELECT uuid FROM vm_instances v WHERE state = 'Destroyed' "
+                f" AND NOT {BUSY} "
                 " AND destroyed_at < clock_timestamp() - make_interval(secs => :after_s) "
                 " AND last_op_at < clock_timestamp() "
                 "  - make_interval(secs => LEAST(:after_s, :again_s)) "
@@ -91,19 +92,27 @@ def ask_for_expired(connection: Connection, *, after_s: float) -> str | None:
 def begin(
     connection: Connection, job_uuid: str, kind: JobKind, vm_uuids: Sequence[str]
 ) -> Mapping[str, Sequence[str]]:
-    """The job runs: one item a VM, granted to the VM's host, or ended where the VM cannot be
-    removed, or was never more than a record. The items to publish, by host."""
+    """The job runs: one item a VM, granted to the VM's host, or waiting for that to be heard of
+    again, or ended where the VM cannot be removed, or was never more than a record. The items to
+    publish, by host."""
     check_move(JobState.ACCEPTED, JobState.RUNNING)
+    vms = _held(connection, vm_uuids)
     connection.execute(
-        text("UPDATE jobs SET state = 'Running', started_at = clock_timestamp() WHERE uuid = :job"),
-        {"job": job_uuid},
+        text(
+            "UPDATE jobs SET state = 'Running', started_at = clock_timestamp(), "
+            "wait_reason = :reason WHERE uuid = :job"
+        ),
+        {
+            "job": job_uuid,
+            "reason": WaitReason.HOST_LOST if any(vm.away for vm in vms) else None,
+        },
     )
     jobs.add_event(connection, job_uuid, "job.running")
-    vms = _held(connection, vm_uuids)
     refused = {vm.uuid: error for vm in vms if (error := _refusal(vm)) is not None}
     records = [vm.uuid for vm in vms if vm.uuid not in refused and vm.host_uuid is None]
     plans = _plans(connection, [vm for vm in vms if vm.uuid not in {*refused, *records}], kind)
-    turns = _turns(connection, job_uuid, [vm for vm in vms if vm.uuid in plans])
+    here = [vm for vm in vms if vm.uuid in plans and not vm.away]
+    turns = _turns(connection, job_uuid, here)
     published = _insert_items(connection, job_uuid, kind, vms, refused, plans, turns)
     connection.execute(
         text(
@@ -119,12 +128,14 @@ def begin(
     )
     _set_state(
         connection,
-        list(plans),
+        [vm.uuid for vm in here],
         VmState.EXPUNGING if kind is JobKind.EXPUNGE else VmState.DESTROYING,
     )
     for vm in vms:
+        waits = vm.uuid in plans and vm.away
+        is_left = vm.uuid in refused and not vm.busy
         # Marked by the sweeper, which asks again later.
-        if vm.uuid in refused and vm.state == VmState.EXPUNGING and not vm.busy:
+        if vm.state == VmState.EXPUNGING and (waits or is_left):
             put_back.spare_vm(connection, vm.uuid, vm.state)
     for vm_uuid in records:
         _settle(connection, vm_uuid, (), expunges=kind is JobKind.EXPUNGE)
@@ -139,7 +150,7 @@ def _held(connection: Connection, vm_uuids: Sequence[str]) -> Sequence[Row[Any]]
             "SELECT v.uuid, v.name, v.state::text AS state, v.origin::text AS origin, "  # noqa: S608
             "h.uuid AS host_uuid, h.name AS host_name, h.libvirt_uri, "
             "v.hypervisor_type::text AS hypervisor_type, "
-            f"{BUSY} AS busy, "
+            f"{BUSY} AS busy, h.uuid IS NOT NULL AND NOT {hosts.CONNECTED} AS away, "
             # A record that is started first is cloned, and its job has a spec.
             "EXISTS (SELECT 1 FROM jobs j WHERE j.vm_instance_uuid = v.uuid "
             " AND (j.kind = 'clone' OR j.spec IS NOT NULL) AND j.state <> 'Finished') AS copied "
@@ -255,9 +266,10 @@ def _insert_items(
             row |= {"state": ItemState.FAILED, "error": error_to_json(refused[vm.uuid])}
         elif vm.uuid in plans:
             plan = orjson.Fragment(plans[vm.uuid])
-            row |= {"state": ItemState.GRANTED, "plan": plan, "host": vm.host_uuid}
-            row["turn"] = turns[vm.uuid]
-            published[vm.host_uuid].append(row["uuid"])
+            row |= {"state": ItemState.WAITING, "plan": plan}
+            if vm.uuid in turns:
+                row |= {"state": ItemState.GRANTED, "host": vm.host_uuid, "turn": turns[vm.uuid]}
+                published[vm.host_uuid].append(row["uuid"])
         rows.append(row)
     connection.execute(
         text(
@@ -266,8 +278,10 @@ def _insert_items(
             "granted_at, published_at, finished_at) "
             "SELECT g.uuid, :job, CAST(:kind AS job_kind), g.ordinal, g.name, "
             "CAST(g.state AS item_state), g.vm, g.plan, g.error, g.host, COALESCE(g.turn, 0), "
-            "'{}', '{}', 0, 0, 0, 0, clock_timestamp(), clock_timestamp(), "
-            "CASE WHEN g.state <> 'Granted' THEN clock_timestamp() END "
+            "'{}', '{}', 0, 0, 0, 0, "
+            "CASE WHEN g.state <> 'Waiting' THEN clock_timestamp() END, "
+            "CASE WHEN g.state <> 'Waiting' THEN clock_timestamp() END, "
+            "CASE WHEN g.state NOT IN ('Waiting', 'Granted') THEN clock_timestamp() END "
             "FROM jsonb_to_recordset(CAST(:items AS jsonb)) AS g(uuid text, ordinal int, "
             "name text, state text, vm text, plan jsonb, error jsonb, host text, turn float8)"
         ),

@@ -13,7 +13,7 @@ from app.domain.slots import Slots
 from app.domain.states import WaitReason
 from app.settings import Settings
 from app.store import limits
-from app.store.hosts import SEEN_WITHIN_S
+from app.store.hosts import CONNECTED
 from app.store.limits import Limits
 from app.store.models import LimitName, LimitScope
 from app.store.networks import L3View
@@ -117,11 +117,10 @@ def _candidates(
 ) -> list[Candidate]:
     rows = connection.execute(
         text(
-            "SELECT h.uuid, h.name, c.zone_uuid, h.cluster_uuid, "
+            "SELECT h.uuid, h.name, c.zone_uuid, h.cluster_uuid, "  # noqa: S608
             "c.hypervisor_type::text AS hypervisor_type, "
             "h.state = 'Enabled' AND c.state = 'Enabled' AS enabled, "
-            "COALESCE(h.seen_at > clock_timestamp() - make_interval(secs => :seen_s), FALSE) "
-            " AS connected, "
+            f"{CONNECTED} AS connected, "
             "h.libvirt_uri, k.available_cpu - h.foreign_cpu AS available_cpu, "
             "k.available_memory - h.foreign_memory AS available_memory, h.slots, "
             "COALESCE(h.machine_id, h.uuid) AS machine, h.processes, h.runs, "
@@ -136,7 +135,6 @@ def _candidates(
             "FROM hosts h JOIN clusters c ON c.uuid = h.cluster_uuid "
             "JOIN host_capacities k ON k.host_uuid = h.uuid ORDER BY h.name"
         ),
-        {"seen_s": SEEN_WITHIN_S},
     ).all()
     machines: dict[str, Slots] = {}
     return [

@@ -444,6 +444,108 @@ async def test_given_up_before_a_worker_took_it_an_unknown_vm_stays_unknown(
     assert item.finished_at is not None
 
 
+def hear_of_hosts(stage: Stage, seconds: int) -> None:
+    """For the last time so long ago; below zero: now, and for so long from now on."""
+    with stage.engine.database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            f"UPDATE hosts SET seen_at = clock_timestamp() - interval '{seconds} seconds'"
+        )
+
+
+async def shown(stage: Stage, job: str) -> tuple[Any, ...]:
+    """State and wait reason of the job's item, and the reasons of the job."""
+    path = f"/api/v1/clone-jobs/{job}"
+    items = await (await stage.api.get(f"{path}/items", headers=stage.headers)).json()
+    whole = await (await stage.api.get(path, headers=stage.headers)).json()
+    (item,) = items["items"]
+    return item["state"], item["waitReason"], whole["waitReasons"]
+
+
+async def test_a_start_waits_for_its_silent_host_holding_nothing(stage: Stage) -> None:
+    vm = await stage.clone()
+    await stage.do(vm, "stopVmInstance")
+    hear_of_hosts(stage, 6)
+    job = await stage.ask(vm, "startVmInstance")
+    stage.engine.start(job)
+    assert await shown(stage, job) == ("Waiting", "hostLost", {"hostLost": 1})
+    assert (stage.state(vm), stage.held(vm)) == ("Stopped", 0)
+    hear_of_hosts(stage, -3600)
+    stage.engine.sweep()
+    assert (stage.state(vm), stage.held(vm), stage.hypervisor.domains) == ("Running", 2, {vm: True})
+    assert (await stage.result(job))[0] == 200
+
+
+async def test_a_start_waits_until_its_deadline(stage: Stage) -> None:
+    vm = await stage.clone()
+    await stage.do(vm, "stopVmInstance")
+    hear_of_hosts(stage, 60)
+    job = await stage.ask(vm, "startVmInstance")
+    stage.engine.start(job)
+    stage.engine.pass_time(13 * 3600)
+    stage.engine.sweep()
+    assert (await stage.result(job))[1]["error"]["code"] == "SYS.1001"
+    assert (stage.state(vm), stage.held(vm)) == ("Stopped", 0)
+    hear_of_hosts(stage, -3600)
+    stage.engine.sweep()
+    assert stage.state(vm) == "Stopped"
+
+
+@pytest.mark.parametrize("why", ["the host fell silent", "the job was paused"])
+async def test_a_start_that_nobody_took_waits_again(stage: Stage, why: str) -> None:
+    vm = await stage.clone()
+    await stage.do(vm, "stopVmInstance")
+    stage.engine.publisher.lost = lambda message: message[0] is TaskName.CLONE_VM
+    job = await stage.ask(vm, "startVmInstance")
+    stage.engine.start(job)
+    assert (stage.state(vm), stage.held(vm)) == ("Starting", 2)
+    verb = f"/api/v1/clone-jobs/{job}"
+    if "paused" in why:
+        await stage.api.post(f"{verb}/pause", headers=stage.headers)
+    else:
+        hear_of_hosts(stage, 11)
+    stage.engine.sweep()
+    reason = "paused" if "paused" in why else "hostLost"
+    assert await shown(stage, job) == ("Waiting", reason, {reason: 1})
+    assert (stage.state(vm), stage.held(vm)) == ("Stopped", 0)
+    stage.engine.publisher.lost = lambda _: False
+    await stage.api.post(f"{verb}/resume", headers=stage.headers)
+    hear_of_hosts(stage, -3600)
+    stage.engine.sweep()
+    assert (stage.state(vm), stage.held(vm)) == ("Running", 2)
+
+
+async def test_a_start_for_which_its_host_has_no_room_any_more_fails(stage: Stage) -> None:
+    vm = await stage.clone()
+    await stage.do(vm, "stopVmInstance")
+    hear_of_hosts(stage, 60)
+    job = await stage.ask(vm, "startVmInstance")
+    stage.engine.start(job)
+    hear_of_hosts(stage, -3600)
+    with stage.engine.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE hosts SET foreign_cpu = 1000")
+    stage.engine.sweep()
+    error = (await stage.result(job))[1]["error"]
+    assert (error["code"], error["cause"]["code"]) == ("SYS.1006", "HOST_ALLOCATION.1000")
+    assert (stage.state(vm), stage.held(vm)) == ("Stopped", 0)
+
+
+async def test_starts_that_wait_count_for_the_quota(stage: Stage, database: Database) -> None:
+    first = await stage.clone(names=["a", "b"])
+    (second,) = [
+        row.uuid for row in stage.engine.rows("SELECT uuid FROM vm_instances WHERE name = 'b'")
+    ]
+    for vm in (first, second):
+        await stage.do(vm, "stopVmInstance")
+    with database.engine.begin() as connection:
+        owner = make_account(connection)
+        connection.exec_driver_sql("UPDATE vm_instances SET account_uuid = %s", (owner,))
+        quotas.put(connection, owner, "vm.num", 1)
+    stage.headers = open_session(database, owner)
+    hear_of_hosts(stage, 60)
+    stage.engine.start(await stage.ask(first, "startVmInstance"))
+    assert (await stage.do(second, "startVmInstance"))["code"] == "ID.1003"
+
+
 async def test_an_update_changes_names_and_what_a_stopped_vm_has(stage: Stage) -> None:
     vm = await stage.clone()
     changed = await stage.do(vm, "updateVmInstance", name="b", description="d")

@@ -225,8 +225,31 @@ def test_a_silent_host_s_removal_waits_for_it(faked: Faked) -> None:
     with faked.engine.database.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE hosts SET seen_at = now() - interval '1 hour'")
     faked.engine.sweep()
-    assert faked.engine.item_states(removal) == ["Granted"]
-    assert len(faked.storage.volumes) == 2
+    assert faked.engine.item_states(removal) == ["Waiting"]
+    assert faked.engine.scalar("SELECT wait_reason::text FROM jobs WHERE kind = 'destroy'") == (
+        "hostLost"
+    )
+    assert (vm_states(faked), held(faked, "Cpu")) == (["Running"], 1)
+    with faked.engine.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE hosts SET seen_at = now() + interval '1 hour'")
+    faked.engine.publisher.lost = lambda _: False
+    faked.engine.sweep()
+    assert (outcome(faked, removal), vm_states(faked)) == ("Succeeded", ["Destroyed"])
+
+
+def test_an_expunge_of_long_ago_s_waits_for_its_host_as_well(faked: Faked) -> None:
+    removed(faked, cloned(faked, "a"))
+    with faked.engine.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE hosts SET seen_at = now() - interval '1 hour'")
+    for _ in range(2):
+        faked.engine.pass_time(8 * 86400)
+        faked.engine.sweep()
+    assert vm_states(faked) == ["Destroyed"], "what is not begun can be called off"
+    assert faked.engine.scalar("SELECT count(*) FROM jobs WHERE kind = 'expunge'") == 1
+    with faked.engine.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE hosts SET seen_at = now() + interval '1 hour'")
+    faked.engine.sweep()
+    faked.nothing_left_of("a")
 
 
 def test_destroyed_vms_are_expunged_after_a_week(faked: Faked) -> None:
