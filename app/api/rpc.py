@@ -17,7 +17,13 @@ from app.api.middlewares import errors
 from app.api.queries import run_query
 from app.api.responses import json_bytes, plain_text
 from app.api.state import state_of
-from app.domain.errors import CloneError, InternalError, InvalidArgument, SessionInvalid
+from app.domain.errors import (
+    CloneError,
+    InternalError,
+    InvalidArgument,
+    ResourceNotFound,
+    SessionInvalid,
+)
 from app.store import intake
 from app.store.intake import PollView
 from app.zstack import rpc
@@ -48,6 +54,8 @@ async def call_rpc(request: web.Request) -> web.Response:
     except BadRequest as error:
         refused = rpc.refusal(InvalidArgument(str(error)))
         return _done(message.answer_class, refused, began_at)
+    except ResourceNotFound as error:
+        return _done(message.answer_class, rpc.refusal(error), began_at)
     if response.status == 202:
         return await _accepted(request, message, response)
     return _done(message.answer_class, _answer_of(response), began_at)

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from app.domain.errors import CloneError
+from app.domain.errors import CloneError, ResourceNotFound
 from app.zstack.dates import format_date
 from app.zstack.error_codes import error_code_body
 from app.zstack.forms import BadRequest
@@ -66,16 +66,11 @@ class RestForm:
 
 
 def rest_form(message: Message, members: Mapping[str, Any]) -> RestForm:
-    """Raises BadRequest where the member that stands in the path is missing."""
+    """Raises BadRequest where the member that stands in the path is missing, ResourceNotFound for
+    one that would be more than one part of it, or another one's."""
     left, path = dict(members), message.path
     if "{uuid}" in path:
-        uuid = left.pop(message.key, None)
-        if not isinstance(uuid, str) or not uuid.strip("/. "):
-            raise BadRequest(
-                f"field[{message.key}] of message[{message.short_class}] is mandatory, can not be "
-                "null"
-            )
-        path = path.replace("{uuid}", uuid)
+        path = path.replace("{uuid}", _path_part(message, left.pop(message.key, None)))
     query: list[tuple[str, str]] = []
     if message.method in {"GET", "DELETE"}:
         for name, value in left.items():
@@ -83,6 +78,18 @@ def rest_form(message: Message, members: Mapping[str, Any]) -> RestForm:
             query += [(name, _text(each)) for each in values if each is not None]
     key = "params" if message.method == "POST" else message.action
     return RestForm(message.method, path, query, {key: left})
+
+
+def _path_part(message: Message, uuid: Any) -> str:
+    if not isinstance(uuid, str) or not uuid.strip():
+        raise BadRequest(
+            f"field[{message.key}] of message[{message.short_class}] is mandatory, can not be null"
+        )
+    if "/" in uuid or not uuid.strip(". "):
+        raise ResourceNotFound(
+            f"invalid field[{message.key}], resource[uuid:{uuid[:200]}, type:ResourceVO] not found"
+        )
+    return uuid
 
 
 def processing(job_uuid: str, created_at: datetime) -> bytes:

@@ -112,6 +112,17 @@ async def test_failures_are_inside_the_result(
     )
 
 
+@pytest.mark.parametrize("part", ["{}/../{}", "../{}", "..", ".", "/", "{}/actions"])
+async def test_what_is_no_part_of_a_path_names_nothing(
+    api: Api, inventory: Inventory, session: str, part: str
+) -> None:
+    uuid = part.replace("{}", inventory.source)
+    for message in ("APIStopVmInstanceMsg", "APIDestroyVmInstanceMsg"):
+        _, event = result_of(await call(api, f"{VM}{message}", session, uuid=uuid))
+        assert (event["success"], event["error"]["code"]) == (False, "SYS.1003")
+        assert f"resource[uuid:{uuid}" in event["error"]["details"]
+
+
 async def test_an_unknown_result_is_404(api: Api) -> None:
     assert (await api.get(f"/zstack/api/result/{'0' * 32}")).status == 404
 
