@@ -9,7 +9,8 @@ from app.api.callers import require_caller
 from app.api.responses import json_value
 from app.api.state import state_of
 from app.domain.errors import InvalidArgument, ResourceNotFound
-from app.store import capacities
+from app.store import capacities, lookups
+from app.store.accounts import Caller
 from app.store.capacities import Wanted
 from app.store.queries import read
 from app.zstack.inventories import inventory, shape_of
@@ -21,8 +22,8 @@ MAX_INT64 = 2**63 - 1
 
 async def candidate_destinations(request: web.Request, parameters: dict[str, Any]) -> web.Response:
     """Where a new VM of `cpuNum` and `memorySize` could be made, by zoneUuid, clusterUuid and
-    l3NetworkUuids."""
-    await require_caller(request)
+    l3NetworkUuids. Raises ResourceNotFound for a network that the caller does not see."""
+    caller = await require_caller(request)
     wanted = Wanted(
         cpu=_number(parameters, "cpuNum"),
         memory=_number(parameters, "memorySize"),
@@ -30,8 +31,13 @@ async def candidate_destinations(request: web.Request, parameters: dict[str, Any
         cluster_uuid=_text(parameters, "clusterUuid"),
         l3_network_uuids=_list(parameters, "l3NetworkUuids"),
     )
-    state = state_of(request)
-    return json_value(await state.read(lambda c: _places(c, capacities.hosts_for(c, wanted))))
+
+    def find(connection: Connection) -> dict[str, Any]:
+        for uuid in wanted.l3_network_uuids:
+            _check_network(connection, caller, uuid)
+        return _places(connection, capacities.hosts_for(connection, wanted))
+
+    return json_value(await state_of(request).read(find))
 
 
 async def starting_target_hosts(request: web.Request, parameters: dict[str, Any]) -> web.Response:
@@ -57,6 +63,15 @@ async def cpu_memory_capacity(request: web.Request, parameters: dict[str, Any]) 
         "hosts": _list(parameters, "hostUuids"),
     }
     return json_value(await state_of(request).read(lambda c: capacities.cpu_and_memory(c, scope)))
+
+
+def _check_network(connection: Connection, caller: Caller, uuid: str) -> None:
+    kind = "L3NetworkVO"
+    seen = caller.is_admin or lookups.may_copy(connection, caller.account_uuid, kind, uuid)
+    if not (seen and lookups.exists(connection, kind, uuid)):
+        raise ResourceNotFound(
+            f"invalid field[l3NetworkUuids], resource[uuid:{uuid}, type:{kind}] not found"
+        )
 
 
 def _places(connection: Connection, host_uuids: list[str]) -> dict[str, list[dict[str, Any]]]:

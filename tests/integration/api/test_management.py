@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from app.queue import CONTROL_SEEN_KEY
+from app.store import shares
 from app.store.session import Database
 from tests.engine import Engine
-from tests.factories import Inventory
-from tests.integration.api.conftest import Api, submit
+from tests.factories import Inventory, make_account
+from tests.integration.api.conftest import Api, open_session, submit
 
 NODES = "/zstack/v1/management-nodes"
 
@@ -52,7 +53,7 @@ async def test_candidates_and_capacities(
     assert found["hosts"][0]["status"] == "Connected"
     assert [cluster["uuid"] for cluster in found["clusters"]] == [inventory.cluster]
     assert [zone["uuid"] for zone in found["zones"]] == [inventory.zone]
-    for query in ("cpuNum=1001", f"zoneUuid={'0' * 32}", f"l3NetworkUuids={'0' * 32}"):
+    for query in ("cpuNum=1001", f"zoneUuid={'0' * 32}", f"clusterUuid={'0' * 32}"):
         assert (await ask(f"/vm-instances/candidate-destinations?{query}"))["hosts"] == []
     targets = await ask(f"/vm-instances/{inventory.source}/starting-target-hosts")
     assert [host["uuid"] for host in targets["hosts"]] == inventory.hosts
@@ -65,6 +66,27 @@ async def test_candidates_and_capacities(
     assert (await ask(f"/hosts/capacities/cpu-memory?hostUuids={'0' * 32}"))["totalCpu"] == 0
     bare = await api.get("/v1/hosts/capacities/cpu-memory")
     assert bare.status == 400
+
+
+async def test_candidates_are_asked_for_by_networks_that_the_caller_sees(
+    api: Api, inventory: Inventory, as_admin: dict[str, str], database: Database
+) -> None:
+    with database.engine.begin() as connection:
+        tenant = make_account(connection)
+    as_tenant = open_session(database, tenant)
+
+    async def ask(headers: dict[str, str], network: str) -> Any:
+        path = f"/v1/vm-instances/candidate-destinations?l3NetworkUuids={network}"
+        answer = await (await api.get(path, headers=headers)).json()
+        return answer["error"]["code"] if "error" in answer else len(answer["hosts"])
+
+    assert await ask(as_admin, inventory.l3_network) == 1
+    assert await ask(as_admin, "0" * 32) == "SYS.1003"
+    assert await ask(as_tenant, inventory.l3_network) == "SYS.1003"
+    with database.engine.begin() as connection:
+        network = shares.find(connection, [inventory.l3_network])
+        shares.share(connection, network, accounts=[tenant], to_public=False)
+    assert await ask(as_tenant, inventory.l3_network) == 1
 
 
 async def test_task_progress_is_the_job_s_steps(
