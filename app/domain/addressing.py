@@ -88,9 +88,13 @@ def checked_prefix(given: str) -> int:
     return int(given)
 
 
+def mac_number(mac: str) -> int:
+    return int(mac.replace(":", ""), 16)
+
+
 def nth_mac(first: str, number: int) -> str | None:
     """That many after the first; None past the last one that a NIC can have."""
-    value = int(first.replace(":", ""), 16) + number
+    value = mac_number(first) + number
     if value > MAX_MAC or (value >> 40) & 1:
         return None
     return value.to_bytes(6).hex(":")

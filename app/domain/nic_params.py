@@ -3,12 +3,21 @@
 Source of names and defaults: docs/zstack-compatibility.md. Rates are bits a second.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from typing import Any, TypeVar
 
-from app.domain.addressing import checked_ip, checked_mac, checked_netmask, checked_prefix
+from app.domain.addressing import (
+    checked_ip,
+    checked_mac,
+    checked_netmask,
+    checked_prefix,
+    mac_number,
+    split_ip,
+)
 from app.domain.elements import Element
 from app.domain.errors import InvalidArgument, NotImplementedHere, ResourceNotFound
 
@@ -43,9 +52,9 @@ class NicWish:
     queues: int | None = None
 
 
-def parse_nics(elements: Sequence[Any]) -> tuple[NicWish, ...]:
-    """In their order; exactly one is the default, if there is any. Raises InvalidArgument,
-    NotImplementedHere and ResourceNotFound."""
+def parse_nics(elements: Sequence[Any], names: int = 1) -> tuple[NicWish, ...]:
+    """In their order, for that many names; exactly one is the default, if there is any. Raises
+    InvalidArgument, NotImplementedHere and ResourceNotFound."""
     if len(elements) > MAX_NICS:
         raise InvalidArgument(
             f"field[vmNicParams] has {len(elements)} elements, a VM has at most {MAX_NICS} NICs"
@@ -56,22 +65,36 @@ def parse_nics(elements: Sequence[Any]) -> tuple[NicWish, ...]:
         raise InvalidArgument(
             f"field[vmNicParams] has {len(defaults)} elements with isDefaultNic; one NIC can be it"
         )
-    for name in ("mac", "ip", "ip6"):
-        _check_different(wishes, name)
+    for name, parse in (("mac", mac_number), ("ip", _ip_number), ("ip6", _ip_number)):
+        _check_apart(wishes, name, parse, names)
     if wishes and not defaults:
         wishes[0] = replace(wishes[0], is_default=True)
     return tuple(wishes)
 
 
-def _check_different(wishes: Sequence[NicWish], name: str) -> None:
-    """Addresses are different on a network, MACs everywhere."""
-    found = [
-        (None if name == "mac" else wish.l3_network_uuid, getattr(wish, name))
-        for wish in wishes
-        if getattr(wish, name)
-    ]
-    if len(set(found)) < len(found):
-        raise InvalidArgument(f"field[vmNicParams] has two elements with the same {name}")
+def _check_apart(
+    wishes: Sequence[NicWish], name: str, number_of: Callable[[str], int], names: int
+) -> None:
+    """As many follow each first one as there are names. Addresses are different on a network, MACs
+    everywhere."""
+    firsts: dict[str | None, list[tuple[int, str]]] = defaultdict(list)
+    for wish in wishes:
+        first = getattr(wish, name)
+        if first:
+            place = None if name == "mac" else wish.l3_network_uuid
+            firsts[place].append((number_of(first), first))
+    for of_place in firsts.values():
+        for (one, first), (other, second) in pairwise(sorted(of_place)):
+            if other - one < names:
+                raise InvalidArgument(
+                    f"field[vmNicParams] has two elements with {name} {first} and {second}, and "
+                    f"each name takes the next one of both: {names} names would want the same; "
+                    "name first ones that are further apart"
+                )
+
+
+def _ip_number(ip: str) -> int:
+    return split_ip(ip)[1]
 
 
 def _wish(element: Element) -> NicWish:

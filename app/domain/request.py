@@ -112,7 +112,7 @@ def parse_clone_request(parameters: Mapping[str, Any]) -> CloneRequest:
         volumes=tuple(_volumes(parameters)),
         guest=_guest(system_tags, specification, len(names)),
         reset_tpm=_boolean(parameters, "resetTpm"),
-        nics=parse_nics(_list(parameters, "vmNicParams")),
+        nics=parse_nics(_list(parameters, "vmNicParams"), len(names)),
         disks=parse_disks(_list(parameters, "diskAOs")),
         machine=tags_of.machine(system_tags),
         custom_macs=tuple(tags_of.custom_macs(system_tags)),

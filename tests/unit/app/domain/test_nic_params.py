@@ -70,8 +70,11 @@ def test_the_first_is_the_default_unless_another_is() -> None:
         ([element(mac="fa:00")], r"mac\] fa:00 is no MAC address"),
         ([element(mac="01:00:00:00:00:01")], r"is a multicast address"),
         ([element(mac="00:00:00:00:00:00")], r"is nobody's MAC"),
-        ([element(mac="fa:00:00:00:00:01")] * 2, r"two elements with the same mac"),
-        ([element(ip="10.0.0.9")] * 2, r"two elements with the same ip"),
+        (
+            [element(mac="fa:00:00:00:00:01")] * 2,
+            r"two elements with mac fa:00:00:00:00:01 and fa:00:00:00:00:01",
+        ),
+        ([element(ip="10.0.0.9")] * 2, r"two elements with ip 10.0.0.9 and 10.0.0.9"),
         ([element(multiQueueNum=257)], r"multiQueueNum\] is 257, it must be 0 to 256"),
         ([element(multiQueueNum=2, driverType="e1000")], r"needs a virtio NIC"),
         ([element(metaData="\ud800")], r"metaData\] contains a character that cannot be stored"),
@@ -82,6 +85,29 @@ def test_the_first_is_the_default_unless_another_is() -> None:
 def test_what_cannot_be_meant_is_refused_by_its_field(given: list[Any], said: str) -> None:
     with pytest.raises(InvalidArgument, match=said):
         parse_nics(given)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "second"),
+    [
+        ("ip", "10.0.0.9", "10.0.0.11"),
+        ("ip6", "fd00::b", "fd00::9"),
+        ("mac", "fa:00:00:00:00:ff", "fa:00:00:00:01:01"),
+    ],
+)
+def test_what_names_of_one_request_would_both_want_is_refused(
+    name: str, first: str, second: str
+) -> None:
+    nics = [element(**{name: first}), element(**{name: second})]
+    assert len(parse_nics(nics, 2)) == 2
+    with pytest.raises(InvalidArgument, match="3 names would want the same"):
+        parse_nics(nics, 3)
+    elsewhere = [nics[0], nics[1] | {"l3NetworkUuid": "b" * 32}]
+    if name == "mac":
+        with pytest.raises(InvalidArgument, match="would want the same"):
+            parse_nics(elsewhere, 3)
+    else:
+        assert len(parse_nics(elsewhere, 3)) == 2
 
 
 def test_what_an_address_is_made_of() -> None:
