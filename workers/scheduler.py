@@ -125,30 +125,43 @@ class Scheduler:
         budget = self._budget(connection, grantable, view)
         if not budget:
             return outcome
-        wanted = networks.needs(
-            connection,
-            {job.vm_uuid for job in grantable if not job.spec.nics},
-            ([nic.l3_network_uuid for nic in job.spec.nics] for job in grantable if job.spec.nics),
-            (pair for job in grantable for pair in job.spec.asked_ips),
-            budget,
-        )
-        view.l3_networks = {
-            uuid: networks.load_network(connection, uuid, need, self._rng)
-            for uuid, need in wanted.items()
-        }
-        view.macs = grants.unused_macs(
-            connection, (mac for job in grantable for mac in job.spec.asked_macs)
-        )
         open_items, weights = grants.shares(connection)
+        taken = [
+            (by_uuid[uuid], _take(connection, uuid, number))
+            for uuid, number in divide([j.job for j in grantable], open_items, weights, budget)
+        ]
+        self._look_for_addresses(connection, taken, grantable, view)
         made: list[tuple[JobPlanner, Grant]] = []
-        for job_uuid, number in divide([j.job for j in grantable], open_items, weights, budget):
-            job = by_uuid[job_uuid]
+        for job, waiting_items in taken:
             weight = weights.get(job.job.account_uuid, 1.0)
-            made += self._grant_job(connection, job, number, view, outcome, weight)
+            made += self._grant_job(connection, job, waiting_items, view, outcome, weight)
         self._write(connection, made)
         outcome.granted = [grant for _, grant in made]
         outcome.more = outcome.more or len(made) == BATCH
         return outcome
+
+    def _look_for_addresses(
+        self,
+        connection: Connection,
+        taken: Sequence[tuple[SchedulableJob, Sequence[WaitingItem]]],
+        grantable: Sequence[SchedulableJob],
+        view: world.World,
+    ) -> None:
+        """Those that these items ask for, and as many others as they may need, none of which an
+        item of a later batch asks for."""
+        specs = [(job.spec, [item.ordinal for item in of_job]) for job, of_job in taken]
+        wanted = networks.Wanted(
+            {job.vm_uuid for job, _ in taken if not job.spec.nics},
+            [[nic.l3_network_uuid for nic in spec.nics] for spec, _ in specs if spec.nics],
+            [pair for spec, ordinals in specs for pair in spec.asked_ips(ordinals)],
+            [kept for job in grantable for kept in job.spec.kept_ips],
+        )
+        needs = networks.needs(connection, wanted, sum(len(of_job) for _, of_job in taken))
+        found = (networks.load_network(connection, *need, self._rng) for need in needs.items())
+        view.l3_networks = {network.uuid: network for network in found if network is not None}
+        view.macs = grants.unused_macs(
+            connection, (mac for spec, ordinals in specs for mac in spec.asked_macs(ordinals))
+        )
 
     def _budget(
         self, connection: Connection, jobs_: Sequence[SchedulableJob], view: world.World
@@ -194,7 +207,7 @@ class Scheduler:
         self,
         connection: Connection,
         job: SchedulableJob,
-        number: int,
+        taken: Sequence[WaitingItem],
         view: world.World,
         outcome: Outcome,
         weight: float,
@@ -207,7 +220,6 @@ class Scheduler:
         if job.needs_base and not base_sets.hold(connection, str(job.base_set_uuid)):
             grants.set_wait_reason(connection, [job.job.uuid], WaitReason.BASE)
             return []
-        taken = [WaitingItem(*row) for row in grants.take_waiting(connection, job.job.uuid, number)]
         if job.spec.strategy is CloneStrategy.JUST_CREATE:
             self._create_records(connection, job, source, taken, outcome)
             return []
@@ -315,6 +327,10 @@ class Scheduler:
             holdings += _holdings(grant)
         grants.write(connection, rows, worker="scheduler")
         capacity.reserve(connection, holdings)
+
+
+def _take(connection: Connection, job_uuid: str, number: int) -> list[WaitingItem]:
+    return [WaitingItem(*row) for row in grants.take_waiting(connection, job_uuid, number)]
 
 
 def _description(spec: CloneSpec) -> dict[str, Any]:

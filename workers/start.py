@@ -19,6 +19,7 @@ from app.store import operations as store_operations
 from app.store.codec import spec_to_json
 from app.store.jobs import Minted
 from app.store.models import REMOVALS, JobKind, QuotaName
+from app.store.wishes import check_shares
 from app.zstack import results
 from workers import operations
 from workers.context import WorkerContext
@@ -118,6 +119,7 @@ def _one_to_remove(
 def _start_first(connection: Connection, job_uuid: str, start: FirstStart) -> Judged:
     # As when the record was asked for: a share may have been revoked since.
     source = judging.load_source(connection, start.source_uuid, start.vm.account_uuid)
+    check_shares(connection, start.spec, source, start.vm.account_uuid)
     # The record itself counts already.
     need = sources.need_of(connection, source, start.spec) | {QuotaName.VM_TOTAL_NUM: 0}
     quotas.check(connection, start.vm.account_uuid, need)

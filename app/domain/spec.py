@@ -1,6 +1,6 @@
 """What all names of one job share, once the request was judged against the inventory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from app.domain.addressing import nth_ip, nth_mac
@@ -59,23 +59,30 @@ class CloneSpec:
     subnets: tuple[Subnet, ...] = ()
     names: int = 1  # how many the request has: as many addresses follow a NIC's first one
 
-    @property
-    def asked_ips(self) -> Iterator[tuple[str, str]]:
-        """(L3 network, address) of all that is asked for by name, IPv4 and IPv6."""
+    def asked_ips(self, ordinals: Sequence[int]) -> Iterator[tuple[str, str]]:
+        """(L3 network, address) of all that names of these numbers ask for, IPv4 and IPv6."""
         yield from self.static_ips
-        for nic in self.nics:
-            for first in filter(None, (nic.ip, nic.ip6)):
-                for number in range(self.names):
-                    address = nth_ip(first, number)
-                    if address is not None:
-                        yield nic.l3_network_uuid, address
+        for l3_uuid, first in self._first_ips():
+            for number in ordinals:
+                address = nth_ip(first, number)
+                if address is not None:
+                    yield l3_uuid, address
 
     @property
-    def asked_macs(self) -> Iterator[str]:
+    def kept_ips(self) -> Iterator[tuple[str, str, int]]:
+        """(L3 network, first address, how many) of all that any of its names asks for."""
+        yield from ((l3_uuid, ip, 1) for l3_uuid, ip in self.static_ips)
+        yield from ((l3_uuid, first, self.names) for l3_uuid, first in self._first_ips())
+
+    def _first_ips(self) -> Iterator[tuple[str, str]]:
+        for nic in self.nics:
+            yield from ((nic.l3_network_uuid, ip) for ip in (nic.ip, nic.ip6) if ip)
+
+    def asked_macs(self, ordinals: Sequence[int]) -> Iterator[str]:
         yield from (mac for _, mac in self.custom_macs)
         for nic in self.nics:
             if nic.mac is not None:
-                macs = (nth_mac(nic.mac, number) for number in range(self.names))
+                macs = (nth_mac(nic.mac, number) for number in ordinals)
                 yield from filter(None, macs)
 
     def subnet(self, l3_network_uuid: str) -> Subnet:

@@ -24,7 +24,7 @@ from app.domain.spec import CloneSpec, VolumeWish
 from app.store import lookups, quotas, sources
 from app.store.models import QuotaName, VmState
 from app.store.sources import SourceVm
-from app.store.wishes import check_addresses, with_offerings
+from app.store.wishes import check_addresses, check_shares, with_offerings
 
 CLONEABLE = (VmState.RUNNING, VmState.STOPPED, VmState.PAUSED)
 
@@ -59,8 +59,9 @@ def judge(
     if _boots(source):
         check_platform(request.guest, source.platform)
     _check_references(connection, request)
-    _check_shares(connection, request, source, account_uuid)
-    spec = with_offerings(connection, _spec(request))
+    spec = _spec(request)
+    check_shares(connection, spec, source, account_uuid)
+    spec = with_offerings(connection, spec)
     volumes = count_volumes(connection, source, spec)
     if volumes == 0:
         raise OperationFailed(
@@ -136,31 +137,6 @@ def _check_references(connection: Connection, request: CloneRequest) -> None:
     check_addresses(connection, request)
 
 
-def _check_shares(
-    connection: Connection, request: CloneRequest, source: SourceVm, account_uuid: str
-) -> None:
-    """Clones may be where their source is; anywhere else only on networks shared with the
-    account. So must be the offerings that are named."""
-    named = [nic.l3_network_uuid for nic in request.nics]
-    named += [l3_uuid for l3_uuid, _ in (*request.static_ips, *request.custom_macs)]
-    named += [subnet.l3_network_uuid for subnet in request.subnets]
-    for l3_uuid in dict.fromkeys(named):
-        if any(nic.l3_network_uuid == l3_uuid for nic in source.nics):
-            continue
-        if not lookups.may_copy(connection, account_uuid, "L3NetworkVO", l3_uuid):
-            raise PermissionDenied(
-                f"l3Network[uuid:{l3_uuid}] is not shared with account[uuid:{account_uuid}]; have "
-                "it shared by admin"
-            )
-    for disk in filter(None, (request.disks.root, *request.disks.data)):
-        offering = disk.offering_uuid
-        if offering and not lookups.may_copy(connection, account_uuid, "DiskOfferingVO", offering):
-            raise PermissionDenied(
-                f"diskOffering[uuid:{offering}] is not shared with account[uuid:{account_uuid}]; "
-                "have it shared by admin"
-            )
-
-
 def _references(request: CloneRequest) -> Iterator[tuple[str, str, str]]:
     optional = (
         ("clusterUuid", request.cluster_uuid, "ClusterVO"),
@@ -186,6 +162,7 @@ def _references(request: CloneRequest) -> Iterator[tuple[str, str, str]]:
     of_tags = [l3_uuid for l3_uuid, _ in (*request.static_ips, *request.custom_macs)]
     of_tags += [subnet.l3_network_uuid for subnet in request.subnets]
     yield from (("systemTags", l3_uuid, "L3NetworkVO") for l3_uuid in of_tags)
+    yield from (("systemTags", iso, "ImageVO") for iso in request.cdroms or () if iso)
     for disk in filter(None, (request.disks.root, *request.disks.data)):
         if disk.storage_uuid:
             yield "diskAOs", disk.storage_uuid, "PrimaryStorageVO"

@@ -15,18 +15,20 @@ from app.store.models import (
     Cluster,
     DiskOffering,
     Host,
+    Image,
     IpRange,
     L3Network,
     PrimaryStorage,
 )
 from app.store.sql import select_columns
 
-_TABLES: dict[str, type[Cluster | Host | PrimaryStorage | L3Network | DiskOffering]] = {
+_TABLES: dict[str, type[Cluster | Host | PrimaryStorage | L3Network | DiskOffering | Image]] = {
     "ClusterVO": Cluster,
     "HostVO": Host,
     "PrimaryStorageVO": PrimaryStorage,
     "L3NetworkVO": L3Network,
     "DiskOfferingVO": DiskOffering,
+    "ImageVO": Image,
 }
 
 

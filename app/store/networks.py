@@ -101,22 +101,27 @@ class L3View:
 @dataclass(frozen=True, slots=True)
 class AddressNeed:
     """What a batch wants of one network: this many addresses of each family that it has, and
-    these very ones, as (version, number)."""
+    these very ones, as (version, number). `kept` are those that others will ask for, too: as
+    (version, numbers)."""
 
     number: int
     asked: frozenset[tuple[int, int]]
+    kept: tuple[tuple[int, range], ...] = ()
 
 
 def load_network(
     connection: Connection, l3_uuid: str, need: AddressNeed, rng: random.Random
-) -> L3View:
+) -> L3View | None:
+    """None for one that was removed meanwhile."""
     network = connection.execute(
         text(
             "SELECT uuid, name, bridge, libvirt_network, dns, "
             "ip_allocator::text AS ip_allocator FROM l3_networks WHERE uuid = :uuid"
         ),
         {"uuid": l3_uuid},
-    ).one()
+    ).one_or_none()
+    if network is None:
+        return None
     ranges: dict[int, list[AddressRange]] = {version: [] for version in VERSIONS}
     for row in connection.execute(
         text("SELECT * FROM ip_ranges WHERE l3_network_uuid = :uuid ORDER BY created_at, start_ip"),
@@ -141,6 +146,7 @@ def load_network(
                 ranges[version],
                 allocator,
                 frozenset(number for of, number in need.asked if of == version),
+                tuple(numbers for of, numbers in need.kept if of == version),
                 rng,
             ).pool(need.number, gives_out=gives_out)
             for version in VERSIONS
@@ -158,6 +164,7 @@ class _Search:
     ranges: Sequence[AddressRange]
     allocator: IpAllocator
     asked: frozenset[int]
+    kept: Sequence[range]
     rng: random.Random
 
     def pool(self, number: int, *, gives_out: bool) -> AddressPool:
@@ -166,7 +173,7 @@ class _Search:
         asked = {n: Free(self.version, n, r) for r in self.ranges for n in left if n in r}
         if not gives_out:
             asked = {n: Free(self.version, n) for n in left}
-        free = self._free(number, gateways | self.asked) if self.ranges else []
+        free = self._free(number, gateways) if self.ranges else []
         return AddressPool(bool(self.ranges), deque(free), asked)
 
     def _free(self, number: int, reserved: Set[int]) -> list[Free]:
@@ -186,7 +193,14 @@ class _Search:
         else:
             drawn = self.rng.sample(range(start, end + 1), draws)
         taken = self._taken(drawn) | reserved
-        return [Free(self.version, n, address_range) for n in drawn if n not in taken]
+        return [
+            Free(self.version, n, address_range)
+            for n in drawn
+            if n not in taken and not self._is_kept(n)
+        ]
+
+    def _is_kept(self, number: int) -> bool:
+        return any(number in numbers for numbers in self.kept)
 
     def _search(self, number: int, reserved: Set[int]) -> list[Free]:
         """The ranges in order, with all that is taken known."""
@@ -198,7 +212,8 @@ class _Search:
                 if self.allocator is IpAllocator.FIRST_AVAILABLE
                 else addressing.random_free(address_range, taken, self.rng)
             )
-            wanted = islice(numbers, number - len(free))
+            nobodys = (n for n in numbers if not self._is_kept(n))
+            wanted = islice(nobodys, number - len(free))
             free += [Free(self.version, n, address_range) for n in wanted]
         return free
 
@@ -236,30 +251,37 @@ class _Search:
         )
 
 
-def needs(
-    connection: Connection,
-    vm_uuids: Iterable[str],
-    wished: Iterable[Sequence[str]],
-    asked_ips: Iterable[tuple[str, str]],
-    number: int,
-) -> dict[str, AddressNeed]:
-    """By network: at most `number` clones of any of these source VMs, or with NICs in these
-    networks."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the jobs of a batch want of all networks."""
+
+    source_uuids: Set[str]  # of jobs whose clones have NICs as their source has
+    wished: Sequence[Sequence[str]]  # each other job's networks, one for a NIC
+    asked_ips: Iterable[tuple[str, str]]  # (network, address) of its names
+    kept_ips: Iterable[tuple[str, str, int]]  # (network, first, number) of all names that wait
+
+
+def needs(connection: Connection, wanted: Wanted, number: int) -> dict[str, AddressNeed]:
+    """By network, for at most `number` clones."""
     asked: dict[str, set[tuple[int, int]]] = defaultdict(set)
-    for l3_uuid, ip in asked_ips:
+    for l3_uuid, ip in wanted.asked_ips:
         asked[l3_uuid].add(addressing.split_ip(ip))
+    kept: dict[str, list[tuple[int, range]]] = defaultdict(list)
+    for l3_uuid, first, count in wanted.kept_ips:
+        version, start = addressing.split_ip(first)
+        kept[l3_uuid].append((version, range(start, start + count)))
     rows = connection.execute(
         text(
             "SELECT l3_network_uuid, max(nics) AS nics FROM (SELECT l3_network_uuid, "
             " count(*) AS nics FROM vm_nics WHERE vm_instance_uuid = ANY(:uuids) "
             " GROUP BY l3_network_uuid, vm_instance_uuid) a_vm GROUP BY l3_network_uuid"
         ),
-        {"uuids": list(vm_uuids)},
+        {"uuids": list(wanted.source_uuids)},
     ).all()
     nics = Counter({row.l3_network_uuid: row.nics for row in rows})
-    for networks in wished:
+    for networks in wanted.wished:
         nics |= Counter(networks)
     return {
-        l3_uuid: AddressNeed(number * most, frozenset(asked[l3_uuid]))
+        l3_uuid: AddressNeed(number * most, frozenset(asked[l3_uuid]), tuple(kept[l3_uuid]))
         for l3_uuid, most in nics.items()
     }

@@ -18,6 +18,7 @@ from app.domain.errors import (
     NoMacAvailable,
     OperationFailed,
     PrimaryStorageFull,
+    ResourceNotFound,
     StorageUnavailable,
     StorageUnreachable,
 )
@@ -120,12 +121,14 @@ class JobPlanner:
         self._world = world
         self._needs = needs
         self._thin = thin
-        self._targets = [self._target(base) for base in bases]
-        self._disk_targets = [self._disk_target(disk) for disk in spec.disks]
+        self._targets: list[StorageView] = []
+        self._disk_targets: list[StorageView] = []
         self._methods: list[CloneMethod] = []
         self._hosts: list[Candidate] = []
         self._never: CloneError | None = None  # why no item of this job can be granted
         try:
+            self._targets = [self._target(base) for base in bases]
+            self._disk_targets = [self._disk_target(disk) for disk in spec.disks]
             self._check_sizes()
             self._methods = list(map(self._method, bases, self._targets))
             self._demand = self._make_demand()
@@ -139,11 +142,12 @@ class JobPlanner:
         """Everything the item needs, taken from the world; or what it waits for.
 
         Raises NoHostAvailable, PrimaryStorageFull, AddressUnavailable, NoMacAvailable,
-        StorageUnavailable, and InvalidArgument where the root disk would shrink; then nothing was
-        taken.
+        StorageUnavailable, OperationFailed where the source has changed, and InvalidArgument where
+        the root disk would shrink; then nothing was taken.
         """
         if self._never is not None:
             raise self._never
+        self._check_minted(item)
         capped = self._capped()
         if capped is not None:
             return capped
@@ -184,6 +188,15 @@ class JobPlanner:
             internal_id=internal_id,
             turn=host.line.take(self.account_uuid, self._weight),
         )
+
+    def _check_minted(self, item: WaitingItem) -> None:
+        """Raises OperationFailed where the source is no longer what the job was judged by."""
+        needed = (len(self.bases) + len(self.spec.disks), len(self.nics.wishes))
+        if needed != (len(item.volume_uuids), len(item.nic_uuids)):
+            raise OperationFailed(
+                f"the source vm[uuid:{self.source.uuid}] has other volumes or NICs than when it "
+                "was asked to be cloned; ask again"
+            )
 
     def _capped(self) -> WaitReason | None:
         """What the job waits for wherever it is placed."""
@@ -236,14 +249,19 @@ class JobPlanner:
         return frozenset([uefi_need(self.source.architecture)] if uefi else [])
 
     def _target(self, base: SourceBase) -> StorageView:
-        return self._world.storages[
-            self.spec.wish(base.type, base.volume_uuid).storage_uuid or base.file.storage.uuid
-        ]
+        wished = self.spec.wish(base.type, base.volume_uuid).storage_uuid
+        return self._storage(wished or base.file.storage.uuid)
 
     def _disk_target(self, disk: DiskWish) -> StorageView:
         """Beside the root volume, unless it or all data volumes are asked for elsewhere."""
         wished = disk.storage_uuid or self.spec.data.storage_uuid
-        return self._world.storages[wished] if wished else self._targets[0]
+        return self._storage(wished) if wished else self._targets[0]
+
+    def _storage(self, uuid: str) -> StorageView:
+        """Raises ResourceNotFound for one that was removed since the job was judged."""
+        if uuid not in self._world.storages:
+            raise ResourceNotFound(f"primary storage[uuid:{uuid}] was removed meanwhile")
+        return self._world.storages[uuid]
 
     def _method(self, base: SourceBase, target: StorageView) -> CloneMethod:
         wished = self.spec.wish(base.type, base.volume_uuid).method
@@ -376,7 +394,8 @@ class JobPlanner:
     def _cdroms(self) -> Iterator[CdRomPlan]:
         drives = self.source.cdroms
         if self.spec.cdroms is not None:
-            drives = tuple((iso, None) for iso in self.spec.cdroms)
+            files = {iso: path for iso, path in drives if iso}
+            drives = tuple((iso, files.get(iso or "")) for iso in self.spec.cdroms)
         for device_id, (iso_uuid, iso_path) in enumerate(drives):
             yield CdRomPlan(uuid4().hex, device_id, iso_uuid, iso_path)
 

@@ -81,18 +81,17 @@ def _world(
         keep_free=settings.storage_keep_free,
     )
     view.lift_limits()
-    spec = judged.spec
-    wanted = networks.needs(
-        connection,
-        [] if spec.nics else [judged.source.uuid],
+    spec, ordinals = judged.spec, range(len(judged.request.names))
+    wanted = networks.Wanted(
+        set() if spec.nics else {judged.source.uuid},
         [[nic.l3_network_uuid for nic in spec.nics]] if spec.nics else [],
-        spec.asked_ips,
-        len(judged.request.names),
+        spec.asked_ips(ordinals),
+        spec.kept_ips,
     )
-    view.l3_networks = {
-        uuid: networks.load_network(connection, uuid, need, rng) for uuid, need in wanted.items()
-    }
-    view.macs = grants.unused_macs(connection, spec.asked_macs)
+    needs = networks.needs(connection, wanted, len(ordinals))
+    found = (networks.load_network(connection, *need, rng) for need in needs.items())
+    view.l3_networks = {network.uuid: network for network in found if network is not None}
+    view.macs = grants.unused_macs(connection, spec.asked_macs(ordinals))
     return view
 
 

@@ -1,4 +1,5 @@
-"""What start asks of the inventory for addresses and disk offerings that a request names."""
+"""What start asks of the inventory for what a request names: addresses, offerings, images, and
+whether the account may use them."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -7,12 +8,19 @@ from sqlalchemy import Connection
 
 from app.domain import addressing
 from app.domain.disk_params import DiskWish
-from app.domain.errors import AddressUnavailable, InvalidArgument
+from app.domain.errors import (
+    AddressUnavailable,
+    InvalidArgument,
+    NotImplementedHere,
+    PermissionDenied,
+)
 from app.domain.nic_params import NicWish
+from app.domain.plan import HypervisorType
 from app.domain.request import CloneRequest
 from app.domain.spec import CloneSpec
 from app.domain.system_tags import Subnet
 from app.store import lookups
+from app.store.sources import SourceVm
 
 
 def check_addresses(connection: Connection, request: CloneRequest) -> None:
@@ -83,6 +91,37 @@ def _said(request: CloneRequest) -> Iterator[tuple[str, str, str]]:
         ):
             if value:
                 yield each.l3_network_uuid, what, value
+
+
+def check_shares(
+    connection: Connection, spec: CloneSpec, source: SourceVm, account_uuid: str
+) -> None:
+    """Clones may be where their source is, and have in their drives what it has; anything else
+    that is named is shared with the account. Raises PermissionDenied, NotImplementedHere."""
+    for what, kind, uuid in dict.fromkeys(_shared(spec, source)):
+        if not lookups.may_copy(connection, account_uuid, kind, uuid):
+            raise PermissionDenied(
+                f"{what}[uuid:{uuid}] is not shared with account[uuid:{account_uuid}]; have it "
+                "shared by admin"
+            )
+        if kind == "ImageVO" and source.hypervisor_type is HypervisorType.KVM:
+            raise NotImplementedHere(
+                f"system tag cdroms names image[uuid:{uuid}], whose file vmclone does not know; "
+                "put it into a drive of the source, whose clones have it too, or ask for empty ones"
+            )
+
+
+def _shared(spec: CloneSpec, source: SourceVm) -> Iterator[tuple[str, str, str]]:
+    """(what it is, ZStack's resource type, uuid) of what the source does not have itself."""
+    networks = [nic.l3_network_uuid for nic in spec.nics]
+    networks += [l3_uuid for l3_uuid, _ in (*spec.static_ips, *spec.custom_macs)]
+    networks += [subnet.l3_network_uuid for subnet in spec.subnets]
+    near = {nic.l3_network_uuid for nic in source.nics}
+    yield from (("l3Network", "L3NetworkVO", uuid) for uuid in networks if uuid not in near)
+    offerings = [spec.root.offering_uuid, *(disk.offering_uuid for disk in spec.disks)]
+    yield from (("diskOffering", "DiskOfferingVO", uuid) for uuid in offerings if uuid)
+    known = {iso for iso, _ in source.cdroms}
+    yield from (("image", "ImageVO", iso) for iso in spec.cdroms or () if iso and iso not in known)
 
 
 def with_offerings(connection: Connection, spec: CloneSpec) -> CloneSpec:

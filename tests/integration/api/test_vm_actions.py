@@ -6,11 +6,13 @@ from typing import Any
 
 import orjson
 import pytest
+from sqlalchemy import insert
 
 from app.domain.errors import HostDisconnected, OperationFailed, VmStartFailed
 from app.queue import TaskName
 from app.settings import Settings
 from app.store import quotas, shares
+from app.store.models import DiskOffering
 from app.store.session import Database
 from tests.engine import Engine, faked_engine
 from tests.factories import Inventory, make_account
@@ -317,6 +319,45 @@ async def test_a_revoked_share_ends_a_record_s_way_to_its_source(
         shares.revoke(connection, source, accounts=[tenant], to_public=False, everything=False)
     assert (await stage.do(vm, "startVmInstance"))["code"] == "ID.1002"
     assert (stage.state(vm), stage.storage.volumes) == ("Created", {})
+
+
+async def test_a_revoked_network_or_offering_ends_a_record_s_first_start(
+    stage: Stage, database: Database
+) -> None:
+    network, offering = "e" * 32, "f" * 32
+    with database.engine.begin() as connection:
+        tenant = make_account(connection)
+        connection.exec_driver_sql(
+            "INSERT INTO l3_networks (uuid, name, zone_uuid, ip_allocator, state) "
+            "SELECT %s, 'other', zone_uuid, ip_allocator, state FROM l3_networks LIMIT 1",
+            (network,),
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO cluster_l3_networks (cluster_uuid, l3_network_uuid) "
+            "SELECT uuid, %s FROM clusters",
+            (network,),
+        )
+        connection.execute(
+            insert(DiskOffering), {"uuid": offering, "name": "o", "disk_size": 1 << 20}
+        )
+        for uuid in (stage.inventory.source, network, offering):
+            shared = shares.find(connection, [uuid])
+            shares.share(connection, shared, accounts=[tenant], to_public=False)
+    stage.headers = open_session(database, tenant)
+    asked = {
+        "vmNicParams": [{"l3NetworkUuid": network}],
+        "diskAOs": [{"diskOfferingUuid": offering}],
+    }
+    vm = await stage.clone(strategy="JustCreate", **asked)
+    for uuid in (network, offering):
+        with database.engine.begin() as connection:
+            shared = shares.find(connection, [uuid])
+            shares.revoke(connection, shared, accounts=[tenant], to_public=False, everything=False)
+        error = await stage.do(vm, "startVmInstance")
+        assert (error["code"], uuid in error["details"]) == ("ID.1002", True)
+        with database.engine.begin() as connection:
+            shares.share(connection, shared, accounts=[tenant], to_public=False)
+    assert (await stage.do(vm, "startVmInstance"))["state"] == "Running"
 
 
 async def test_a_record_that_admin_starts_stays_its_owner_s(

@@ -6,8 +6,10 @@ import pytest
 from sqlalchemy import insert
 
 from app.domain.addressing import split_ip
+from app.queue import TaskName
+from app.store import networks
 from app.store.models import ClusterL3Network, IpAllocator, IpRange, L3Network
-from tests.factories import new_uuid
+from tests.factories import make_account, make_job, new_uuid
 from tests.integration.engine.conftest import Faked
 
 NICS = (
@@ -93,6 +95,110 @@ def test_one_that_is_in_use_fails_its_name_alone(faked: Faked) -> None:
     faked.engine.start(job)
     assert causes(faked, job) == [None, "L3.1000"]
     faked.nothing_left_of("e")
+
+
+def test_a_batch_looks_at_its_own_names_addresses_alone(
+    make_faked: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faked: Faked = make_faked(slots=3)
+    looked_at = []
+
+    def load(connection: Any, uuid: str, need: networks.AddressNeed, rng: Any) -> Any:
+        looked_at.append(len(need.asked))
+        return load_network(connection, uuid, need, rng)
+
+    load_network = networks.load_network
+    monkeypatch.setattr(networks, "load_network", load)
+    nic = {"l3NetworkUuid": faked.inventory.l3_network, "ip": "10.0.0.100"}
+    faked.engine.start(faked.job(*(f"a-{n}" for n in range(50)), vmNicParams=[nic]))
+    assert max(looked_at) <= 3
+    assert [row.ip for row in faked.engine.rows(IPS)] == [f"10.0.0.{100 + n}" for n in range(50)]
+
+
+@pytest.mark.parametrize("allocator", [IpAllocator.RANDOM, IpAllocator.FIRST_AVAILABLE])
+def test_what_waiting_names_ask_for_is_given_to_nobody_else(
+    make_faked: Any, allocator: IpAllocator
+) -> None:
+    faked: Faked = make_faked(
+        slots=1, first_ip="10.0.0.10", last_ip="10.0.0.19", ip_allocator=allocator
+    )
+    faked.engine.publisher.lost = lambda message: message[0] is TaskName.CLONE_VM
+    nic = {"l3NetworkUuid": faked.inventory.l3_network, "ip": "10.0.0.10"}
+    asking = faked.job(*(f"a-{n}" for n in range(9)), vmNicParams=[nic])
+    faked.engine.start(asking)
+    with faked.engine.database.engine.begin() as connection:
+        other = make_account(connection, admin=True)
+        taking = make_job(connection, faked.inventory.source, ["b"], account=other)
+        connection.exec_driver_sql("UPDATE hosts SET slots = 2")
+    faked.engine.start(taking)
+    assert faked.engine.item_states(taking) == ["Granted"]
+    assert faked.engine.scalar("SELECT count(*) FROM used_ips WHERE ip = '10.0.0.19'") == 1
+
+
+def test_a_network_that_is_removed_meanwhile_fails_its_names_and_no_others(
+    make_faked: Any,
+) -> None:
+    faked: Faked = make_faked(slots=0)
+    network = add_network(faked)
+    job = faked.job("a", vmNicParams=[{"l3NetworkUuid": network}])
+    faked.engine.start(job)
+    assert faked.engine.item_states(job) == ["Waiting"]
+    other = faked.job("b")
+    with faked.engine.database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            f"DELETE FROM cluster_l3_networks WHERE l3_network_uuid = '{network}'"
+        )
+        connection.exec_driver_sql(f"DELETE FROM l3_networks WHERE uuid = '{network}'")
+        connection.exec_driver_sql("UPDATE hosts SET slots = NULL")
+    faked.engine.start(other)
+    assert faked.engine.item_states(other) == ["Succeeded"]
+    assert causes(faked, job) == ["HOST_ALLOCATION.1000"]
+
+
+def test_a_storage_that_is_removed_meanwhile_fails_its_names_and_no_others(
+    make_faked: Any,
+) -> None:
+    faked: Faked = make_faked(slots=0)
+    storage = new_uuid()
+    with faked.engine.database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO primary_storages (uuid, name, type, url, zone_uuid, state, reflink) "
+            f"SELECT '{storage}', 'other', type, '/other', zone_uuid, state, reflink "
+            "FROM primary_storages"
+        )
+    job = faked.job("a", primaryStorageUuidForRootVolume=storage)
+    faked.engine.start(job)
+    assert faked.engine.item_states(job) == ["Waiting"]
+    other = faked.job("b")
+    with faked.engine.database.engine.begin() as connection:
+        connection.exec_driver_sql(f"DELETE FROM primary_storages WHERE uuid = '{storage}'")
+        connection.exec_driver_sql("UPDATE hosts SET slots = NULL")
+    faked.engine.start(other)
+    assert faked.engine.item_states(other) == ["Succeeded"]
+    assert causes(faked, job) == ["SYS.1003"]
+
+
+@pytest.mark.parametrize("table", ["vm_nics", "volumes"])
+def test_a_source_that_changed_meanwhile_fails_its_names_and_no_others(
+    make_faked: Any, table: str
+) -> None:
+    """What the names were to have was minted when their job was judged."""
+    faked: Faked = make_faked(slots=0, data_volumes=2)
+    job = faked.job("a", full=True)
+    faked.engine.start(job)
+    other = faked.job("b", vmNicParams=[{"l3NetworkUuid": faked.inventory.l3_network}])
+    with faked.engine.database.engine.begin() as connection:
+        if table == "vm_nics":
+            connection.exec_driver_sql("DELETE FROM vm_nics")
+        else:
+            connection.exec_driver_sql(
+                "DELETE FROM bases WHERE volume_uuid IN "
+                "(SELECT uuid FROM volumes WHERE device_id = 2)"
+            )
+        connection.exec_driver_sql("UPDATE hosts SET slots = NULL")
+    faked.engine.start(other)
+    assert faked.engine.item_states(other) == ["Succeeded"]
+    assert causes(faked, job) == ["SYS.1006"]
 
 
 def test_tags_name_macs_one_a_name(faked: Faked) -> None:

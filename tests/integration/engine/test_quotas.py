@@ -5,9 +5,11 @@ import threading
 from typing import Any
 
 import pytest
+from sqlalchemy import insert
 
 from app.domain.errors import InvalidQuota, ResourceNotFound
 from app.store import account_edits, quotas, shares
+from app.store.models import Image
 from app.store.models.identity import EVERY_ACCOUNT, QuotaName
 from app.store.session import Database
 from tests.factories import GIB, make_account, new_uuid
@@ -193,6 +195,34 @@ def test_another_network_must_be_shared(faked: Faked, tenant: str) -> None:
     assert error_of(faked, clone(faked, tenant, "b", vmNicParams=nics)) is None
     own = [{"l3NetworkUuid": faked.inventory.l3_network}]
     assert error_of(faked, clone(faked, tenant, "c", vmNicParams=own)) is None
+
+
+def test_an_iso_in_a_drive_must_be_there_and_shared(faked: Faked, tenant: str) -> None:
+    iso = new_uuid()
+    tags = [f"cdroms::{iso}::empty"]
+    assert error_of(faked, clone(faked, tenant, "a", systemTags=tags))["code"] == "SYS.1003"
+    with faked.engine.database.engine.begin() as connection:
+        connection.execute(insert(Image), {"uuid": iso, "name": "dvd", "size": 1})
+    assert error_of(faked, clone(faked, tenant, "b", systemTags=tags))["code"] == "ID.1002"
+    with faked.engine.database.engine.begin() as connection:
+        shared = shares.find(connection, [iso])
+        shares.share(connection, shared, accounts=[tenant], to_public=False)
+    assert error_of(faked, clone(faked, tenant, "c", systemTags=tags)) is None
+    drives = faked.engine.rows(
+        "SELECT iso_uuid FROM vm_cdroms JOIN items ON vm_uuid = vm_instance_uuid ORDER BY device_id"
+    )
+    assert [drive.iso_uuid for drive in drives] == [iso, None]
+
+
+def test_on_kvm_an_iso_without_a_file_is_no_iso(faked: Faked, tenant: str) -> None:
+    iso = new_uuid()
+    with faked.engine.database.engine.begin() as connection:
+        connection.execute(insert(Image), {"uuid": iso, "name": "dvd", "size": 1})
+        shares.share(connection, shares.find(connection, [iso]), accounts=[tenant], to_public=True)
+        connection.exec_driver_sql("UPDATE clusters SET hypervisor_type = 'KVM'")
+        connection.exec_driver_sql("UPDATE vm_instances SET hypervisor_type = 'KVM'")
+    job = clone(faked, tenant, "a", systemTags=[f"cdroms::{iso}"])
+    assert error_of(faked, job)["code"] == "SYS.1014"
 
 
 def test_a_job_of_an_account_that_was_deleted_is_refused(faked: Faked, tenant: str) -> None:
