@@ -217,7 +217,10 @@ def _make_storage(
     )
     if seen:
         connection.execute(
-            text("UPDATE primary_storages SET seen_at = clock_timestamp(), initialized_at = NULL")
+            text(
+                "UPDATE primary_storages SET initialized_at = NULL, "
+                "seen_at = clock_timestamp() + interval '1 hour'"
+            )
         )
     connection.execute(
         insert(StorageCapacity),

@@ -16,6 +16,7 @@ SEEN_WITHIN_S = 5.0  # a host whose worker said nothing for longer gets no grant
 CONNECTED = (  # of the host `h`
     f"COALESCE(h.seen_at > clock_timestamp() - interval '{SEEN_WITHIN_S} seconds', FALSE)"
 )
+STORAGE_SEEN_WITHIN_S = 15.0  # of which its hosts' workers say something every three seconds
 LOST_S = 60.0  # and for longer than this is taken for lost
 
 

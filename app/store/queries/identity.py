@@ -7,6 +7,11 @@ def _itself(row: str) -> str:
     return f"{row}.uuid = :account"
 
 
+def _its_own(row: str) -> str:
+    """An account's are all of its users'; a user's are the user's alone."""
+    return f"{row}.account_uuid = :account AND (:user = :account OR {row}.user_uuid = :user)"
+
+
 # ZStack's states from those of the job that runs it; one whose job has expired has ended.
 _LONG_JOBS = """(
 SELECT l.*, COALESCE(l.job_uuid, l.uuid) AS api_id,
@@ -44,10 +49,11 @@ SOURCES = {
     ),
     "shared_resources": Source("shared_resources", _shared_with_or_by),
     "accounts": Source("accounts", _itself),
-    # A session's uuid is all that it takes to use it, so nobody sees another account's.
+    # A session's uuid is all that it takes to use it: nobody sees another account's, and no user
+    # that of the account itself, which may do more.
     "sessions": Source(
         "(SELECT s.* FROM sessions s WHERE s.expires_at > clock_timestamp())",
-        owned,
+        _its_own,
         private=True,
     ),
 }

@@ -1,6 +1,6 @@
 """Where VMs live, with what is free there, and what a worker last said of it."""
 
-from app.store.hosts import SEEN_WITHIN_S
+from app.store.hosts import SEEN_WITHIN_S, STORAGE_SEEN_WITHIN_S
 from app.store.queries.source import Source, infrastructure, shared
 
 _HOSTS = (
@@ -15,8 +15,9 @@ _HOSTS = (
 )
 _STORAGES = (
     "(SELECT s.*, k.total_bytes, k.available_bytes, "
-    "CASE WHEN s.seen_at IS NULL THEN 'Connecting' WHEN s.fault IS NULL THEN 'Connected' "
-    "ELSE 'Disconnected' END AS status, "
+    "CASE WHEN s.seen_at IS NULL THEN 'Connecting' WHEN s.fault IS NULL "
+    f"AND s.seen_at > clock_timestamp() - interval '{STORAGE_SEEN_WITHIN_S} seconds' "
+    "THEN 'Connected' ELSE 'Disconnected' END AS status, "
     "ARRAY(SELECT a.cluster_uuid FROM cluster_primary_storages a "
     "WHERE a.primary_storage_uuid = s.uuid ORDER BY 1) AS attached_cluster_uuids "
     "FROM primary_storages s LEFT JOIN storage_capacities k ON k.primary_storage_uuid = s.uuid)"

@@ -54,8 +54,14 @@ class Where:
         if self._caller.is_admin and not SOURCES[source].private:
             return "TRUE"
         rule = SOURCES[source].visible(alias)
-        if ":account" in rule:
-            self.parameters["account"] = self._caller.account_uuid
+        who = {
+            "account": self._caller.account_uuid,
+            "user": self._caller.user_uuid or self._caller.account_uuid,
+        }
+        for name, uuid in who.items():
+            if f":{name}" in rule:
+                self.parameters[name] = uuid
+                rule = rule.replace(f":{name}", f"CAST(:{name} AS text)")
         return f"({rule})"
 
     def _one(self, condition: Condition, alias: str) -> str:

@@ -1,7 +1,8 @@
 """Rows that can be queried: where they come from, who sees them, in which order they are listed.
 
-A rule of sight is SQL about the row of that alias, with the caller's account as `:account`. It
-holds for accounts that are no admin's, and for the related rows that a condition looks at as well.
+A rule of sight is SQL about the row of that alias, with the caller's account as `:account` and the
+user who signed in as `:user`, which is the account where none of its users did. It holds for
+accounts that are no admin's, and for the related rows that a condition looks at as well.
 """
 
 from collections.abc import Callable

@@ -1,12 +1,17 @@
 """Each resource: its rows are there, its members' kinds are those of their columns, and it is seen
 by whom it should."""
 
+import pytest
 from sqlalchemy import text
 
 from app.domain.query import Kind, Record
 from app.store import shares
+from app.store.accounts import Caller
+from app.store.queries import read
 from app.store.queries.sources import SOURCES
 from app.store.session import Database
+from app.zstack.conditions import parse_query
+from app.zstack.inventories import shape_of
 from app.zstack.resources import BY_NAME, QUERIES
 from app.zstack.resources.resource import kind_of
 from tests.factories import ADMIN, Inventory, new_uuid
@@ -117,6 +122,25 @@ def test_an_admin_sees_no_session_of_others(ask: Ask, tenant: str, database: Dat
     assert [session.values["uuid"] for session in ask("Session")] == [mine]
 
 
+@pytest.mark.parametrize("admin", [True, False])
+def test_a_user_sees_no_session_of_its_account_which_may_do_more(
+    made: Inventory, database: Database, tenant: str, admin: bool
+) -> None:
+    account = ADMIN if admin else tenant
+    accounts = open_session(database, account)
+    users = open_session(database, account)
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE sessions SET user_uuid = 'ann' WHERE uuid = %s", (users,)
+        )
+    for user, seen in (("ann", [users]), ("bob", []), (account, [accounts, users])):
+        caller = Caller(account, admin, user)
+        resource = QUERIES["QuerySession"]
+        with database.single() as connection:
+            answer = read.run(connection, parse_query(resource, []), shape_of(resource), caller)
+        assert sorted(s.values["uuid"] for s in answer.records) == sorted(seen)
+
+
 def test_a_condition_looks_at_nothing_that_its_caller_does_not_see(ask: Ask, tenant: str) -> None:
     """A shared network says nothing of other accounts' VMs on it."""
     conditions = ["q=vmNic.vmInstance.name=golden", "q=zone.vmInstance.name=golden"]
@@ -142,15 +166,20 @@ def test_what_is_free_is_what_grants_reckon_with(
     assert storage["attached_cluster_uuids"] == [made.cluster]
 
 
-def test_a_host_is_connected_while_its_worker_beats(ask: Ask, database: Database) -> None:
+@pytest.mark.parametrize(
+    ("name", "table"), [("Host", "hosts"), ("PrimaryStorage", "primary_storages")]
+)
+def test_what_no_worker_speaks_of_is_disconnected(
+    ask: Ask, database: Database, name: str, table: str
+) -> None:
     for seen, status in (
         ("NULL", "Connecting"),
         ("clock_timestamp()", "Connected"),
         ("clock_timestamp() - interval '1 minute'", "Disconnected"),
     ):
         with database.engine.begin() as connection:
-            connection.execute(text(f"UPDATE hosts SET seen_at = {seen}"))
-        assert len(ask("Host", f"q=status={status}")) == 1, status
+            connection.execute(text(f"UPDATE {table} SET seen_at = {seen}"))
+        assert len(ask(name, f"q=status={status}")) == 1, status
 
 
 def test_a_nic_shows_its_first_address(ask: Ask, made: Inventory, database: Database) -> None:
