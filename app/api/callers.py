@@ -59,9 +59,7 @@ async def require_caller(request: web.Request) -> Caller:
 
 
 async def caller_of_session(state: ApiState, uuid: str) -> Caller | None:
-    return await state.write(
-        lambda c: accounts.caller_of(c, uuid, timeout_s=state.settings.session_timeout_s)
-    )
+    return await accounts.caller_of(state.pool, uuid, timeout_s=state.settings.session_timeout_s)
 
 
 async def _signer(request: web.Request, given: Signed) -> Caller:

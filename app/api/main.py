@@ -24,7 +24,7 @@ from app.endpoints import ConfigurationError, broker_url, database_url
 from app.queue import Publisher, make_celery
 from app.settings import Settings
 from app.store import accounts
-from app.store.session import open_async_engine, open_pool
+from app.store.session import OWN_PLANS, open_async_engine, open_pool
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +78,7 @@ async def _connect(settings: Settings) -> ApiState:
     return ApiState(
         settings=settings,
         pool=await open_pool(url),
+        queries=await open_pool(url, settings=OWN_PLANS),
         engine=open_async_engine(url),
         publisher=PublisherThread(Publisher(make_celery(broker))),
         broker=redis.asyncio.Redis.from_url(broker, socket_timeout=2),
@@ -94,6 +95,7 @@ async def _disconnect(state: ApiState) -> None:
     await state.broker.aclose()
     await state.engine.dispose()
     await state.pool.close()
+    await state.queries.close()
 
 
 def _ensure_admin(connection: Connection, settings: Settings) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import asyncpg
 from aiohttp import web
-from sqlalchemy.exc import DBAPIError
 
 from app.api.callers import require_caller
 from app.api.responses import json_value
@@ -17,7 +17,6 @@ from app.domain.errors import OperationTimeout
 from app.domain.query import Query, Record
 from app.store.accounts import Caller
 from app.store.queries import read
-from app.store.session import QUERY_CANCELED, sqlstate
 from app.zstack.conditions import parse_query, uuid_is
 from app.zstack.inventories import inventory, paths, shape_of
 from app.zstack.resources import QUERIES, Resource
@@ -32,10 +31,8 @@ async def run_query(
     """
     shape = shape_of(resource, query.fields)
     try:
-        answer = await state.read(lambda connection: read.run(connection, query, shape, caller))
-    except DBAPIError as error:
-        if sqlstate(error) != QUERY_CANCELED:
-            raise
+        answer = await read.run_at_once(state.queries, query, shape, caller)
+    except asyncpg.QueryCanceledError as error:
         raise OperationTimeout(
             f"{resource.api} did not end in time; ask for less, or by a field that has an index: "
             "uuid, name, an address"

@@ -23,7 +23,8 @@ T = TypeVar("T")
 @dataclass(slots=True)
 class ApiState:
     settings: Settings
-    pool: asyncpg.Pool
+    pool: asyncpg.Pool  # what every client sends
+    queries: asyncpg.Pool  # planned for their own values
     engine: AsyncEngine
     publisher: PublisherThread
     broker: redis.asyncio.Redis

@@ -6,7 +6,6 @@ from typing import Any
 
 import orjson
 from aiohttp import web
-from sqlalchemy.exc import DBAPIError
 
 from app.api import responses
 from app.api.api_jobs import finished_answer, location_of, wait_for_end
@@ -56,9 +55,9 @@ async def submit(
         # Accepted is accepted, whatever becomes of the database from here on.
         session = credential.session_uuid
         if receipt.slides and session is not None:
-            with suppress(DBAPIError, *POOL_AWAY):
-                await state.write(
-                    lambda c: accounts.slide(c, session, timeout_s=state.settings.session_timeout_s)
+            with suppress(*POOL_AWAY):
+                await accounts.slide(
+                    state.pool, session, timeout_s=state.settings.session_timeout_s
                 )
     return await _answer(request, submission)
 

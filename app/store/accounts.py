@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import uuid4
 
+import asyncpg
 from sqlalchemy import Connection, text
 
 from app.domain.errors import AuthenticationFailed, TooManySessions
@@ -187,31 +188,29 @@ class Caller:
         return self.user_uuid not in {None, self.account_uuid}
 
 
-def caller_of(connection: Connection, session_uuid: str, *, timeout_s: int) -> Caller | None:
+async def caller_of(pool: asyncpg.Pool, session_uuid: str, *, timeout_s: int) -> Caller | None:
     """Who holds this session, which slides; None if it is unknown or expired."""
-    row = connection.execute(
-        text(
-            "SELECT a.uuid, a.type = 'SystemAdmin' AS is_admin, s.user_uuid, "
-            "s.expires_at < clock_timestamp() + make_interval(secs => :timeout_s) AS slides "
-            "FROM sessions s JOIN accounts a ON a.uuid = s.account_uuid "
-            "WHERE s.uuid = :uuid AND s.expires_at > clock_timestamp()"
-        ),
-        {"uuid": session_uuid, "timeout_s": timeout_s},
-    ).one_or_none()
+    row = await pool.fetchrow(
+        "SELECT a.uuid, a.type = 'SystemAdmin' AS is_admin, s.user_uuid, "
+        "s.expires_at < clock_timestamp() + make_interval(secs => $2::float8) AS slides "
+        "FROM sessions s JOIN accounts a ON a.uuid = s.account_uuid "
+        "WHERE s.uuid = $1::text AND s.expires_at > clock_timestamp()",
+        session_uuid,
+        timeout_s,
+    )
     if row is None:
         return None
-    if row.slides:
-        slide(connection, session_uuid, timeout_s=timeout_s)
-    return Caller(row.uuid, row.is_admin, row.user_uuid)
+    if row["slides"]:
+        await slide(pool, session_uuid, timeout_s=timeout_s)
+    return Caller(row["uuid"], row["is_admin"], row["user_uuid"])
 
 
-def slide(connection: Connection, session_uuid: str, *, timeout_s: int) -> None:
-    connection.execute(
-        text(
-            "UPDATE sessions SET expires_at = clock_timestamp() "
-            " + make_interval(secs => :life_s) WHERE uuid = :uuid"
-        ),
-        {"uuid": session_uuid, "life_s": timeout_s + SLIDE_S},
+async def slide(pool: asyncpg.Pool, session_uuid: str, *, timeout_s: int) -> None:
+    await pool.execute(
+        "UPDATE sessions SET expires_at = clock_timestamp() "
+        "+ make_interval(secs => $2::float8) WHERE uuid = $1::text",
+        session_uuid,
+        timeout_s + SLIDE_S,
     )
 
 

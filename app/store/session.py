@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import asyncpg
@@ -141,8 +142,14 @@ class _PlainConnection(asyncpg.Connection):  # type: ignore[misc]
         return ""
 
 
-async def open_pool(url: str, *, size: int = 8) -> asyncpg.Pool:
-    """For the two statements that every client sends: submit and poll."""
+# A page's limit and what is searched for decide its plan.
+OWN_PLANS = {"plan_cache_mode": "force_custom_plan"}
+
+
+async def open_pool(
+    url: str, *, size: int = 8, settings: Mapping[str, str] = MappingProxyType({})
+) -> asyncpg.Pool:
+    """For what every client sends: to submit, to poll, to query."""
     return await asyncpg.create_pool(
         url,
         min_size=1,
@@ -150,6 +157,7 @@ async def open_pool(url: str, *, size: int = 8) -> asyncpg.Pool:
         connection_class=_PlainConnection,
         timeout=CONNECT_TIMEOUT_S,
         server_settings={name: str(value) for name, value in LIMITS_MS.items()}
+        | dict(settings)
         | {"application_name": "vmclone api"},
     )
 
@@ -165,11 +173,8 @@ def open_async_engine(url: str) -> AsyncEngine:
         connect_args={
             "timeout": CONNECT_TIMEOUT_S,
             "server_settings": {name: str(value) for name, value in LIMITS_MS.items()}
-            | {
-                "application_name": "vmclone api",
-                # A page's limit and what is searched for decide its plan.
-                "plan_cache_mode": "force_custom_plan",
-            },
+            | OWN_PLANS
+            | {"application_name": "vmclone api"},
         },
     )
 

@@ -24,16 +24,19 @@ def shape_of(resource: Resource, fields: Sequence[str] = ()) -> Shape:
 def inventory(resource: Resource, record: Record, fields: Sequence[str] = ()) -> dict[str, Any]:
     """Empty lists stay. `fields`: only these members."""
     values = record.values
-    members = {name: _shown(values[column]) for name, column in resource.fields.items()}
-    members |= {name: compute(values) for name, compute in resource.computed.items()}
+    members: dict[str, Any] = {}
+    for name, column in resource.fields.items():
+        value = values[column]
+        if value is not None:
+            members[name] = format_date(value) if isinstance(value, datetime) else value
+    for name, compute in resource.computed.items():
+        members[name] = compute(values)
     for name, related in record.lists.items():
         child = BY_NAME[resource.relations[name].to]
         members[name] = [inventory(child, one) for one in related]
-    return {
-        name: value
-        for name, value in members.items()
-        if value is not None and (not fields or name in fields)
-    }
+    if fields:
+        return {name: value for name, value in members.items() if name in fields}
+    return members
 
 
 def paths(path: str, resource: Resource, record: Record) -> Iterator[tuple[str, str]]:
@@ -44,7 +47,3 @@ def paths(path: str, resource: Resource, record: Record) -> Iterator[tuple[str, 
         child = BY_NAME[resource.relations[name].to]
         for number, one in enumerate(related):
             yield from paths(f"{path}.{name}[{number}]", child, one)
-
-
-def _shown(value: Any) -> Any:
-    return format_date(value) if isinstance(value, datetime) else value

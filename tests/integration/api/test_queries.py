@@ -12,16 +12,17 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, create_engine, text
 
 from app.api.main import create_app
-from app.domain.query import Operator
+from app.domain.query import Kind, Operator
 from app.settings import Settings
 from app.store.accounts import Caller
 from app.store.queries import read
 from app.store.queries.sources import SOURCES
-from app.store.session import LIMITS_MS, Database
+from app.store.session import LIMITS_MS, OWN_PLANS, Database, open_pool
 from app.zstack.conditions import parse_query
 from app.zstack.forms import BadRequest
 from app.zstack.inventories import shape_of
 from app.zstack.resources import QUERIES
+from app.zstack.resources.resource import kind_of
 from tests.factories import ADMIN, Inventory, make_account
 from tests.integration.api.conftest import Api, open_session
 from tests.integration.conftest import fresh_database
@@ -132,6 +133,40 @@ def test_any_query_is_answered_or_refused(
     shape = shape_of(resource, query.fields)
     answer = read.run(rows, query, shape, Caller(ADMIN, admin, ADMIN))
     assert len(answer.records) <= query.limit
+
+
+# Of each kind, in ways that differ in how a value becomes a parameter.
+_ASKED = {
+    Kind.TEXT: ("~=%", "!?=a:b,c", ">="),
+    Kind.INTEGER: (">=0", "!?=7,8", "~=%"),
+    Kind.BOOLEAN: ("!=true", "?=true,false", "~=%"),
+    Kind.MOMENT: (">2020-01-01", "!?=2020-01-01,2021-01-01 10:11:12", "~=%:%"),
+    Kind.LIST: ("!=x", "!?=x,y", "!~=x%"),
+}
+
+
+async def test_the_api_and_the_workers_find_the_same(
+    inventory: Inventory, database: Database, database_url: str
+) -> None:
+    """The former past SQLAlchemy, with numbers for the names of parameters."""
+    pool = await open_pool(database_url, settings=OWN_PLANS)
+    found = 0
+    for resource in QUERIES.values():
+        for asked in (None, 0, 1, 2):
+            pairs = [
+                ("q", f"{member}{_ASKED[kind_of(member)][asked]}")
+                for member in resource.fields
+                if asked is not None
+            ]
+            query = parse_query(resource, [*pairs, ("replyWithCount", "true")])
+            shape = shape_of(resource)
+            for caller in (Caller(ADMIN, True, ADMIN), Caller(ADMIN, False, "ann")):
+                answer = await read.run_at_once(pool, query, shape, caller)
+                with database.single() as connection:
+                    assert answer == read.run(connection, query, shape, caller)
+                found += len(answer.records)
+    await pool.close()
+    assert found > 2 * len(QUERIES)
 
 
 def test_the_rows_are_still_there(rows: Connection) -> None:
