@@ -217,7 +217,8 @@ async def test_a_long_job_goes_with_its_job_and_is_not_run_again(
     made = (await ask_long("POST", "", {"params": clone_data(inventory)}))["inventory"]
     engine.start(made["apiId"])
     engine.pass_time(31 * 86400)
-    engine.sweep()
+    for _ in range(2):  # what is not counted yet waits for that
+        engine.sweep()
     assert engine.scalar("SELECT count(*) FROM jobs WHERE uuid = :uuid", uuid=made["apiId"]) == 0
     assert (await ask_long("GET", f"/{made['uuid']}"))["inventories"] == []
     again = await ask_long("PUT", f"/{made['uuid']}/actions", {"rerunLongJob": {}})
