@@ -38,7 +38,15 @@ def _flag(value: Any) -> Any:
     return value
 
 
+def _moment(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must lie between the years 1 and 9999 in UTC") from None
+
+
 Flag = Annotated[bool, BeforeValidator(_flag)]
+Moment = Annotated[AwareDatetime, AfterValidator(_moment)]
 Text = Annotated[str, AfterValidator(_text), Field(max_length=255)]
 
 
@@ -59,8 +67,8 @@ class JobsAsked(Asked):
     outcome: JobOutcome | None = Field(None, description="only jobs that ended so")
     vmInstanceUuid: Text | None = Field(None, description="only clones of this VM")  # noqa: N815
     account: Text | None = Field(None, description="only this account's, by its name")
-    createdAfter: AwareDatetime | None = Field(None, description="accepted after")  # noqa: N815
-    createdBefore: AwareDatetime | None = Field(None, description="accepted before")  # noqa: N815
+    createdAfter: Moment | None = Field(None, description="accepted after")  # noqa: N815
+    createdBefore: Moment | None = Field(None, description="accepted before")  # noqa: N815
     limit: int = Field(50, ge=1, le=MAX_JOBS, description="how many on a page")
     cursor: Text | None = Field(None, description="of the following page: take it from `next`")
 

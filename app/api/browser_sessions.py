@@ -18,11 +18,14 @@ _SAFE = frozenset({"GET", "HEAD"})
 
 
 def session_of_cookie(request: web.Request) -> str | None:
-    """The session's uuid, which nobody has looked up yet; None without a cookie.
+    """The session's uuid, which nobody has looked up yet; None without a cookie, or for one that
+    names no session of ours: octal escapes in it may stand for any byte.
 
     Raises HTTPForbidden for a request that may change something and lacks the session's token.
     """
-    uuid = request.cookies.get(COOKIE)
+    uuid = request.cookies.get(COOKIE, "")
+    if not uuid.isascii() or not uuid.isprintable():
+        return None
     if uuid and request.method not in _SAFE:
         _check_token(request, uuid)
     return uuid or None

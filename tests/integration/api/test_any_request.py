@@ -43,7 +43,12 @@ ODD_HEADERS = [
     *("X-Job-UUID: " + "/" * 32, "X-Job-UUID: short", "X-API-Timeout: -1", "X-API-Timeout: \xb2"),
     *("X-Web-Hook: http://[", "X-Web-Hook: http://a b\xff", "Prefer: wait=-1", "Prefer: \xff"),
     *("X-Request-Ip: \xff", "X-JSON-Schema: \xff", "Accept-Encoding: gzip;q=\xff", "Expect: x"),
-    *("Content-Encoding: gzip", "Content-Type: \xff/\xff; charset=\xff", "Cookie: \xff=\xff"),
+    *(
+        "Content-Encoding: gzip",
+        "Content-Type: \xff/\xff; charset=\xff",
+        "Cookie: vmclone_session=\xff",
+        'Cookie: vmclone_session="\\000"',
+    ),
     *("If-None-Match: \xff", "Date: Mon, 01 Jan 0001 00:00:00 ../../x", "Upgrade: websocket"),
     *("Authorization: OAuth \xff", "Authorization: ZStack a:b", "Authorization: ZStack \xff:\xff"),
 ]
@@ -110,7 +115,7 @@ async def test_no_request_is_a_fault_of_ours(
     api: Api, database: Database, source: str, target: Any, headers: list[str], body: bytes
 ) -> None:
     lines = [f"{target[0]} {target[1]} HTTP/1.1", "Host: test", "Connection: close", *headers]
-    if not any(header.startswith("Authorization") for header in headers):
+    if not any(header.startswith(("Authorization", "Cookie")) for header in headers):
         lines.append(f"Authorization: {open_session(database, ADMIN)['Authorization']}")
     body = body.replace(SOURCE.encode(), source.encode())
     head = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).replace(SOURCE, source)

@@ -113,6 +113,35 @@ async def test_floods_of_headers_and_false_lengths_are_400(
     assert b"Traceback" not in answer
 
 
+@pytest.mark.parametrize("cookie", ['"\\000"', '"a\\000b"', '"\\377"', "\xff", "\xc3\xa9", '"'])
+@pytest.mark.parametrize(
+    ("target", "status"), [("/api/v1/session", b"401"), ("/v1/vm-instances", b"400")]
+)
+async def test_a_cookie_that_could_be_none_of_ours_is_none(
+    api: Api, target: str, status: bytes, cookie: str
+) -> None:
+    answer = await raw(api, target, f"Cookie: vmclone_session={cookie}\r\n")
+    if cookie == '"':
+        status = status.replace(b"400", b"503")  # it could be one, and is not
+    assert answer.split()[1] == status
+
+
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T00:00:00%2B14:00", "9999-12-31T23:59:59-14:00", "inf", "-1e300", "%00"]
+)
+async def test_a_moment_that_is_none_is_400(
+    api: Api, signed_in: dict[str, str], moment: str
+) -> None:
+    for name in ("createdAfter", "createdBefore"):
+        answer = await raw(
+            api,
+            f"/api/v1/clone-jobs?{name}={moment}",
+            f"Authorization: {signed_in['Authorization']}\r\n",
+        )
+        assert answer.split()[1] == b"400"
+        assert f"[{name}] ".encode() in answer
+
+
 async def submitted_to(api: Api, host: str) -> bytes:
     head = f"PUT {ACTIONS} HTTP/1.1\r\nHost: {host}\r\nAuthorization: OAuth x\r\n"
     rest = f"Connection: close\r\nContent-Length: {len(GOOD)}\r\n\r\n"
