@@ -3,6 +3,7 @@
 import ipaddress
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -22,6 +23,11 @@ class Settings(BaseSettings):
     admin_password: SecretStr | None = None
     access_key_file: Path | None = None  # secrets of access keys are derived from it
     webhook_secret: SecretStr | None = None  # whsec_…: callbacks are signed
+
+    metrics: Literal["on", "off"] = "on"
+    metrics_token: SecretStr | None = None  # asked for as a bearer token
+    worker_metrics_port: int | None = Field(default=None, ge=1, le=65535)  # None: not served
+    worker_metrics_listen: str = "127.0.0.1"
 
     lease_s: float = Field(default=15, ge=1)
     session_timeout_s: int = Field(default=7200, ge=60)

@@ -35,6 +35,7 @@ class Child:
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
     started_at_s: float = field(default=0.0, init=False)
     delay_s: float = field(default=0.0, init=False)
+    restarts: int = field(default=0, init=False)
 
     @property
     def alive(self) -> bool:
@@ -140,6 +141,7 @@ class Supervisor:
                 status = child.process.returncode if child.process else None
                 log.warning("%s ended with status %s, starting it again", child.name, status)
                 child.delay_s = min(MAX_DELAY_S, max(FIRST_DELAY_S, 2 * child.delay_s))
+                child.restarts += 1
                 child.start()
 
     def stop(self) -> None:

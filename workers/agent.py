@@ -29,7 +29,7 @@ from app.store import hosts
 from app.store.hosts import DeclaredHost, HostWorker, SeenStorage, StorageReport
 from app.store.session import Database
 from app.supervisor import Child, Supervisor
-from workers import stale_locks
+from workers import metrics, stale_locks
 from workers.hypervisors import open_hypervisor
 from workers.hypervisors.base import Hypervisor
 from workers.identity_watch import IdentityWatch
@@ -66,6 +66,7 @@ class Agent:
         self._control = control
         self._serve_hosts = serve_hosts
         self._processes = processes or settings.worker_processes
+        self.children: Sequence[Child] = ()
         self._database = Database(database_url(settings), application_name="vmclone agent")
         self._celery = make_celery(broker_url(settings))
         self._publisher = Publisher(self._celery)
@@ -88,14 +89,29 @@ class Agent:
         self._hypervisors = HypervisorWatch(settings, self._database)
         self._identities = IdentityWatch(settings, self._database)
 
+    @property
+    def served(self) -> frozenset[str]:
+        """Hosts, by uuid."""
+        return self._served
+
+    @property
+    def away(self) -> frozenset[str]:
+        return self._hypervisors.away & self._served
+
+    @property
+    def processes(self) -> int:
+        return self._processes
+
     def run(self) -> int:
-        children = []
+        children: list[Child] = []
         if self._control:
             name = f"control@{socket.gethostname()}"
             children.append(self._child(name, [CONTROL_QUEUE], CONTROL_PROCESSES))
             children.append(Child("webhooks", [*_worker_command(), "--webhooks"]))
         if self._serve_hosts:
             children.append(self._consumer)
+        self.children = children
+        metrics.serve(self._settings, self)
         with closing(self._database):
             return Supervisor(children, grace_s=STOP_GRACE_S, together=True).run(
                 tick=self.tick, tick_s=TICK_S

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from app.api.bodies import CLONE_SUBMISSION
 from app.api.limits import Limiter
 from app.api.login_limits import LoginLimits
+from app.api.metrics import METRICS, Metrics, timed
 from app.api.middlewares import compression, errors
 from app.api.previews import PREVIEWING
 from app.api.publisher import PublisherThread
@@ -38,7 +39,9 @@ def create_app(settings: Settings) -> web.Application:
             f"vmclone would listen on {settings.listen} with its default password: set "
             "VMCLONE_ADMIN_PASSWORD, or VMCLONE_LISTEN=127.0.0.1"
         )
-    app = web.Application(middlewares=[compression, errors], client_max_size=CLONE_SUBMISSION + 1)
+    app = web.Application(
+        middlewares=[timed, compression, errors], client_max_size=CLONE_SUBMISSION + 1
+    )
 
     async def connected(app: web.Application) -> AsyncIterator[None]:
         state = await _connect(settings)
@@ -48,6 +51,7 @@ def create_app(settings: Settings) -> web.Application:
         yield
         await _disconnect(state)
 
+    app[METRICS] = Metrics()
     app.cleanup_ctx.append(connected)
     app[FEEDS] = Feeds()
     app[PREVIEWING] = asyncio.Semaphore()

@@ -16,6 +16,7 @@ from app.api.clone_jobs import create_clone_job, get_clone_job, list_clone_jobs,
 from app.api.dispatch import message_routes
 from app.api.health import healthz, readyz
 from app.api.job_verbs import cancel_item, cancel_job, pause_job, remove_vms, resume_job, retry_job
+from app.api.metrics import show_metrics
 from app.api.pages import page_routes
 from app.api.places import list_hosts, list_ip_ranges, list_primary_storages
 from app.api.queries import query_routes
@@ -81,6 +82,7 @@ OWN = [
     web.get("/api/v1/events", all_events, allow_head=False),
     web.get("/healthz", healthz),
     web.get("/readyz", readyz),
+    web.get("/metrics", show_metrics),
 ]
 
 

@@ -4,7 +4,7 @@ Each query returns uuids to publish, taken with SKIP LOCKED in batches, and note
 publishing again stays bounded. Publishing is the caller's, after the commit.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +18,7 @@ from app.domain.errors import (
     TooManyFailures,
 )
 from app.domain.states import ItemState, check_move
-from app.store import base_claims, items, jobs, leases, long_jobs
+from app.store import base_claims, items, jobs, leases, long_jobs, tallies
 from app.store.hosts import SEEN_WITHIN_S
 
 BATCH = 200
@@ -142,37 +142,43 @@ def _base_sets(connection: Connection, condition: str) -> ByHost:
 
 def unclaimed_items(connection: Connection) -> ByHost:
     """Granted and not claimed, or due for another attempt."""
-    return _items(
+    due = _items(
         connection,
         "state = 'Granted' AND COALESCE(not_before <= clock_timestamp(), TRUE) "
         "AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.uuid = job_uuid AND paused_at IS NOT NULL "
         " AND COALESCE(jobs.cancel_requested_at, items.cancel_requested_at) IS NULL)",
     )
+    return _by_host([(row.host_uuid, row.uuid) for row in due])
 
 
 def lapsed_items(connection: Connection, *, steal: bool) -> ByHost:
     """Those whose lease lapsed where `steal` allows it. Without an owner nothing is stolen: it was
     handed back, or its job sent it back."""
-    return _items(
+    due = _items(
         connection,
         "state IN ('Running', 'RollingBack') AND lease_until <= clock_timestamp()"
         + ("" if steal else " AND owner IS NULL"),
     )
+    lapsed = sum(row.expired for row in due)
+    tallies.add(connection, Counter({("lease_expired", ()): lapsed}))
+    return _by_host([(row.host_uuid, row.uuid) for row in due])
 
 
-def _items(connection: Connection, condition: str) -> ByHost:
-    rows = connection.execute(
+def _items(connection: Connection, condition: str) -> Sequence[Row[Any]]:
+    """(host_uuid, uuid, expired): whether its lease ran out since it was published last."""
+    return connection.execute(
         text(
-            "UPDATE items SET published_at = clock_timestamp() WHERE uuid IN "  # noqa: S608
-            f"(SELECT uuid FROM items WHERE {condition} "
+            "UPDATE items SET published_at = clock_timestamp() FROM (SELECT uuid, "  # noqa: S608
+            " owner IS NOT NULL AND COALESCE(published_at <= lease_until, TRUE) AS expired "
+            f" FROM items WHERE {condition} "
             " AND COALESCE(GREATEST(published_at, not_before) < clock_timestamp() "
             " - CASE WHEN not_before > published_at THEN interval '0' "
             " ELSE make_interval(secs => :unclaimed_s) END, TRUE) "
-            " LIMIT :batch FOR UPDATE SKIP LOCKED) RETURNING host_uuid, uuid"
+            " LIMIT :batch FOR UPDATE SKIP LOCKED) due WHERE items.uuid = due.uuid "
+            "RETURNING host_uuid, items.uuid, due.expired"
         ),
         {"unclaimed_s": UNCLAIMED_S, "batch": BATCH},
     ).all()
-    return _by_host([(row.host_uuid, row.uuid) for row in rows])
 
 
 def stranded_items(connection: Connection) -> ByHost:

@@ -1,10 +1,12 @@
 """Callbacks owed: rows written with a job's result, claimed for a try, delivered or given up."""
 
+from collections import Counter
 from dataclasses import dataclass
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from app.domain.states import JobOutcome
+from app.store import tallies
 from app.store.session import Database
 
 MAX_ERROR_LENGTH = 500
@@ -66,7 +68,7 @@ def _batch(outcome: str, succeeded: int) -> str:
 
 
 def delivered(database: Database, uuid: str) -> None:
-    with database.single() as connection:
+    def work(connection: Connection) -> None:
         connection.execute(
             text(
                 "UPDATE webhooks SET delivered_at = clock_timestamp(), last_error = NULL "
@@ -74,20 +76,24 @@ def delivered(database: Database, uuid: str) -> None:
             ),
             {"uuid": uuid},
         )
+        _count(connection, "delivered")
+
+    database.run(work)
 
 
 def failed(
     database: Database, uuid: str, error: str, *, again_s: float | None, give_up_s: float
 ) -> None:
     """Due again in `again_s`; given up without it, and `give_up_s` after it was owed."""
-    with database.single() as connection:
-        connection.execute(
+
+    def work(connection: Connection) -> None:
+        given_up = connection.execute(
             text(
                 "UPDATE webhooks SET last_error = :error, "
                 "not_before = clock_timestamp() + make_interval(secs => :again_s), "
                 "given_up_at = CASE WHEN :final OR created_at + make_interval(secs => :give_up_s) "
                 " < clock_timestamp() THEN clock_timestamp() END "
-                "WHERE uuid = :uuid AND delivered_at IS NULL"
+                "WHERE uuid = :uuid AND delivered_at IS NULL RETURNING given_up_at"
             ),
             {
                 "uuid": uuid,
@@ -96,4 +102,11 @@ def failed(
                 "final": again_s is None,
                 "give_up_s": give_up_s,
             },
-        )
+        ).scalar_one_or_none()
+        _count(connection, "failed" if given_up is None else "given_up")
+
+    database.run(work)
+
+
+def _count(connection: Connection, result: str) -> None:
+    tallies.add(connection, Counter({("webhook_deliveries", (result,)): 1}))
