@@ -24,6 +24,8 @@ class Settings(BaseSettings):
     access_key_file: Path | None = None  # secrets of access keys are derived from it
     webhook_secret: SecretStr | None = None  # whsec_…: callbacks are signed
 
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning"] = "info"
     metrics: Literal["on", "off"] = "on"
     metrics_token: SecretStr | None = None  # asked for as a bearer token
     worker_metrics_port: int | None = Field(default=None, ge=1, le=65535)  # None: not served

@@ -47,7 +47,8 @@ def finish_job(job_uuid: str, worker: WorkerContext) -> None:
         result = _removed(ended)
     else:
         result = _operated(ended, entries[0])
-    worker.database.run(lambda connection: jobs.finish(connection, job_uuid, result))
+    if worker.database.run(lambda connection: jobs.finish(connection, job_uuid, result)):
+        log.info("job finished", extra={"outcome": result.outcome})
 
 
 def _result(ended: EndedJob, entries: Sequence[results.Entry]) -> Result:

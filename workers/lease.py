@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextvars import copy_context
 
 from app.domain.errors import OperationCanceled, OperationTimeout, SiblingFailed
 from app.store.leases import Flags, LeaseLost
@@ -129,9 +130,11 @@ class Heart:
         self._interval_s = interval_s
         self._step_limit_s = step_limit_s
         self._lease: Lease | None = None
+        self._context = copy_context()
         self._thread: threading.Thread | None = None
 
     def hold(self, lease: Lease) -> None:
+        self._context = copy_context()  # what is held, for the lines of the thread
         self._lease = lease
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="heart", daemon=True)
@@ -147,9 +150,11 @@ class Heart:
             if lease is None:
                 continue
             if lease.stalled_s() > self._step_limit_s:
-                log.error("step hangs, ending this process", extra={"pid": os.getpid()})
+                self._context.run(
+                    log.error, "step hangs, ending this process", extra={"pid": os.getpid()}
+                )
                 os._exit(EX_SOFTWARE)
             try:
                 lease.extend()
             except Exception:
-                log.warning("heartbeat failed, the lease runs on", exc_info=True)
+                self._context.run(log.warning, "heartbeat failed, the lease runs on", exc_info=True)

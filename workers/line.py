@@ -5,9 +5,11 @@ turn and not one a name. After its turn a process goes back to its queue, where 
 machine with several simulated hosts, the other hosts wait.
 """
 
+import logging
 import time
 from collections.abc import Callable
 
+from app.log_fields import add_log_fields, log_fields
 from app.queue import TaskName, host_queue
 from app.store import items, leases
 from app.store.leases import Claim
@@ -15,6 +17,8 @@ from workers.context import WorkerContext
 from workers.holding import holding
 from workers.lease import is_draining
 from workers.runner import publish_end, run
+
+log = logging.getLogger(__name__)
 
 TURN_S = 0.15
 LONG_S = 0.05  # items that take so long end rarely enough for a message when there are no more
@@ -44,12 +48,20 @@ def work(host_uuid: str, first_uuid: str, worker: WorkerContext) -> None:
 def _take(claim: Callable[..., Claim | None], worker: WorkerContext) -> float | None:
     """Run what can be claimed; how many seconds it took. None where there was nothing to claim, or
     the database did not say."""
+    with log_fields():
+        return _take_up(claim, worker)
+
+
+def _take_up(claim: Callable[..., Claim | None], worker: WorkerContext) -> float | None:
     lease_s = worker.settings.lease_s
     claimed: list[Claim] = []
 
     def claims() -> Claim | None:
         found = claim(owner=worker.name, lease_s=lease_s)
-        claimed.extend([found] if found else [])
+        if found is not None:
+            claimed.append(found)
+            add_log_fields(job_uuid=found.job_uuid, item_uuid=found.item_uuid)
+            log.debug("name taken up", extra={"attempt": found.attempts, "fence": found.fence})
         return found
 
     held = holding(
@@ -68,5 +80,6 @@ def _take(claim: Callable[..., Claim | None], worker: WorkerContext) -> float | 
     took_s = time.monotonic() - began_s
     # Not under the lock: the broker may be slow, and who wants the lock kills its holder.
     if complete is not None:
+        log.info("name at rest", extra={"elapsed_s": round(took_s, 6)})
         publish_end(worker, claimed[0].job_uuid, complete)
     return took_s if claimed else None

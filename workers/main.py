@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from celery import Celery
 from celery.exceptions import SecurityWarning
-from celery.signals import worker_process_init, worker_shutting_down
+from celery.signals import setup_logging, worker_process_init, worker_shutting_down
 
 from app.endpoints import broker_url
 from app.queue import make_celery
@@ -74,6 +74,10 @@ def make_worker(settings: Settings) -> Celery:
     def stopping(**_: object) -> None:
         start_draining()
 
+    def logs_as_ours(**_: object) -> None:
+        """Whoever listens to this signal sets logs up, and we did: Celery's records too."""
+
+    setup_logging.connect(logs_as_ours, weak=False)
     worker_process_init.connect(child_started, weak=False)
     worker_shutting_down.connect(stopping, weak=False)
     tasks.register(celery, context)

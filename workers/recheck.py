@@ -30,6 +30,6 @@ def recheck(item_uuid: str, worker: WorkerContext) -> None:
         hypervisor.detach_nics(plan.nics)
         items.rechecked(worker.database, item_uuid)
     except CloneError as error:
-        log.warning("not looked at again yet: %s", error.details, extra={"item_id": item_uuid})
+        log.warning("not looked at again yet: %s", error.details)
     finally:
         lock.release()

@@ -23,6 +23,7 @@ from app.domain.removal import RemovalPlan
 from app.domain.retry import MAX_LAPSES, stranded_delay_s
 from app.domain.states import ItemState
 from app.domain.steps import StepName
+from app.log_fields import add_log_fields
 from app.queue import TaskName
 from app.store import bases, items, jobs
 from app.store.items import StepRecord
@@ -79,6 +80,7 @@ class ItemRun:
         for number, step in enumerate(steps):
             if step.name in self._claim.done:
                 continue
+            add_log_fields(step=step.name)
             try:
                 self._lease.checkpoint()
                 self._lease.begin_step()
@@ -92,9 +94,11 @@ class ItemRun:
             except Exception as error:
                 return self._failed(step.name, error)
             facts[number] = result.facts
+            elapsed_s = time.monotonic() - began_s
+            log.debug("step done", extra={"elapsed_s": round(elapsed_s, 6)})
             record = StepRecord(
                 step=step.name,
-                elapsed_s=time.monotonic() - began_s,
+                elapsed_s=elapsed_s,
                 bytes_done=self._lease.bytes_done,
                 facts=orjson.dumps(result.facts).decode(),
             )
@@ -126,7 +130,7 @@ class ItemRun:
 
     def _failed(self, step: StepName, error: Exception) -> bool | None:
         """A step raised: again later if it may pass, otherwise taken back."""
-        lasting = put_off(self._claim, error, self._worker, step=step)
+        lasting = put_off(self._claim, error, self._worker)
         return None if lasting is None else self._roll_back(step, lasting)
 
     def _roll_back(self, step: StepName, error: CloneError) -> bool | None:
@@ -155,6 +159,7 @@ class ItemRun:
         for step in reversed(begun):
             if failures and step.removes_volumes:
                 continue
+            add_log_fields(step=step.name)
             try:
                 self._lease.checkpoint()
                 self._lease.begin_step()
@@ -166,10 +171,7 @@ class ItemRun:
             except (LeaseLost, *DATABASE_AWAY):
                 raise
             except Exception as error:
-                log.exception(
-                    "undo failed",
-                    extra={"item_id": self._claim.item_uuid, "step": step.name},
-                )
+                log.exception("undo failed")
                 failures.append(f"{step.name}: {getattr(error, 'details', 'internal error')}")
         if failures:
             delay_s = stranded_delay_s(self._claim.lapses + 1, self._worker.rng)

@@ -4,6 +4,7 @@ A refusal ends the job with ZStack's ErrorCode; otherwise its items are written,
 they will need, and a base set is asked for.
 """
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ from workers import operations
 from workers.context import WorkerContext
 from workers.operations import FirstStart
 
+log = logging.getLogger(__name__)
+
 UUID = re.compile("[0-9a-f]{32}")
 
 
@@ -41,6 +44,7 @@ def start_job(job_uuid: str, worker: WorkerContext) -> None:
     judged = worker.database.run(lambda connection: _judge(connection, job_uuid))
     if judged is None:
         return
+    log.info("job judged")
     for host_uuid, item_uuids in judged.granted.items():
         worker.wake_host(host_uuid, item_uuids)
     if judged.finishing:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from app.queue import CONTROL_QUEUE, TaskName, host_queue
 from app.store import base_sets, due, lost_hosts, removals, tallies
@@ -42,6 +43,7 @@ def sweep(worker: WorkerContext) -> None:
     _publish(worker, TaskName.FINISH, run(due.finishing_jobs))
     run(lambda c: base_sets.mark_unused(c, grace_s=settings.base_grace_s))
     _publish_to_hosts(worker, TaskName.REMOVE_BASE, due.removable_base_sets)
+    _count_ended(worker)
     run(
         lambda c: due.expired_jobs(
             c, retention_s=settings.job_retention_s, refused_s=REFUSED_RETENTION_S
@@ -52,7 +54,6 @@ def sweep(worker: WorkerContext) -> None:
         worker.publish(TaskName.START, expunges)
     run(due.expired_keys)
     run(due.expired_sessions)
-    _count_ended(worker)  # last: what is due never waits for numbers
 
 
 def _end_unheld(worker: WorkerContext, job_uuid: str) -> None:
@@ -63,9 +64,13 @@ def _end_unheld(worker: WorkerContext, job_uuid: str) -> None:
 
 
 def _count_ended(worker: WorkerContext) -> None:
-    for _ in range(MOST_BATCHES):
-        if not worker.database.run(tallies.count_ended):
-            return
+    """Before what was counted is deleted. What is due never waits for numbers that go wrong."""
+    try:
+        for _ in range(MOST_BATCHES):
+            if not worker.database.run(tallies.count_ended):
+                return
+    except DBAPIError:
+        log.exception("what ended could not be counted")
 
 
 def _publish(worker: WorkerContext, task: TaskName, uuids: list[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from celery import Celery, Task
 
+from app.log_fields import log_fields
 from app.queue import TaskName, host_of
 from workers import line
 from workers.base_maker import prepare_base, remove_base
@@ -24,7 +25,8 @@ def register(celery: Celery, context: Callable[[], WorkerContext]) -> None:
 
     @celery.task(name=TaskName.START)
     def start(job_uuid: str) -> None:
-        start_job(job_uuid, context())
+        with log_fields(job_uuid=job_uuid):
+            start_job(job_uuid, context())
 
     @celery.task(name=TaskName.SCHEDULE)
     def schedule() -> None:
@@ -37,23 +39,27 @@ def register(celery: Celery, context: Callable[[], WorkerContext]) -> None:
 
     @celery.task(name=TaskName.FINISH)
     def finish(job_uuid: str) -> None:
-        finish_job(job_uuid, context())
+        with log_fields(job_uuid=job_uuid):
+            finish_job(job_uuid, context())
 
     # Whatever wakes a process of a host, it then works on the host's line.
 
     @celery.task(name=TaskName.PREPARE_BASE, bind=True)
     def prepare(task: Task[Any, Any], base_set_uuid: str) -> None:
-        prepare_base(base_set_uuid, context())
+        with log_fields(base_set_uuid=base_set_uuid):
+            prepare_base(base_set_uuid, context())
         line.work(_host(task), base_set_uuid, context())
 
     @celery.task(name=TaskName.REMOVE_BASE, bind=True)
     def remove(task: Task[Any, Any], base_set_uuid: str) -> None:
-        remove_base(base_set_uuid, context())
+        with log_fields(base_set_uuid=base_set_uuid):
+            remove_base(base_set_uuid, context())
         line.work(_host(task), base_set_uuid, context())
 
     @celery.task(name=TaskName.PUT_BACK, bind=True)
     def pay(task: Task[Any, Any], base_set_uuid: str) -> None:
-        put_back(base_set_uuid, context())
+        with log_fields(base_set_uuid=base_set_uuid):
+            put_back(base_set_uuid, context())
         line.work(_host(task), base_set_uuid, context())
 
     @celery.task(name=TaskName.CLONE_VM, bind=True)
@@ -62,7 +68,8 @@ def register(celery: Celery, context: Callable[[], WorkerContext]) -> None:
 
     @celery.task(name=TaskName.RECHECK, bind=True)
     def look_again(task: Task[Any, Any], item_uuid: str) -> None:
-        recheck(item_uuid, context())
+        with log_fields(item_uuid=item_uuid):
+            recheck(item_uuid, context())
         line.work(_host(task), item_uuid, context())
 
 

@@ -17,6 +17,7 @@ from app.api.metrics import METRICS, Metrics, timed
 from app.api.middlewares import compression, errors
 from app.api.previews import PREVIEWING
 from app.api.publisher import PublisherThread
+from app.api.request_ids import identified, name_request
 from app.api.routes import routes
 from app.api.state import STATE, ApiState
 from app.api.streams.events import FEEDS
@@ -40,7 +41,7 @@ def create_app(settings: Settings) -> web.Application:
             "VMCLONE_ADMIN_PASSWORD, or VMCLONE_LISTEN=127.0.0.1"
         )
     app = web.Application(
-        middlewares=[timed, compression, errors], client_max_size=CLONE_SUBMISSION + 1
+        middlewares=[identified, timed, compression, errors], client_max_size=CLONE_SUBMISSION + 1
     )
 
     async def connected(app: web.Application) -> AsyncIterator[None]:
@@ -52,6 +53,7 @@ def create_app(settings: Settings) -> web.Application:
         await _disconnect(state)
 
     app[METRICS] = Metrics()
+    app.on_response_prepare.append(name_request)
     app.cleanup_ctx.append(connected)
     app[FEEDS] = Feeds()
     app[PREVIEWING] = asyncio.Semaphore()

@@ -8,7 +8,7 @@ from aiohttp.web_response import ContentCoding
 
 from app.api import responses
 from app.api.bodies import TooLarge, TooSlow
-from app.api.paths import api_path
+from app.api.paths import api_path, route_of
 from app.domain.errors import (
     AuthenticationFailed,
     CloneError,
@@ -73,7 +73,9 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except web.HTTPException:
         raise
     except Exception:
-        log.exception("request failed", extra={"method": request.method, "path": request.path})
+        # Not its path, which may be a session's.
+        where = {"method": request.method, "route": route_of(request)}
+        log.exception("request failed", extra=where)
         return _failed(InternalError(), own=own)
 
 

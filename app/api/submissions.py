@@ -1,6 +1,7 @@
 """API messages that become jobs of the engine: one row, one message, 202."""
 
 import asyncio
+import logging
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +14,7 @@ from app.api.callers import Credential, authenticate
 from app.api.preferences import preferred_wait_s
 from app.api.state import state_of
 from app.domain.errors import SessionInvalid
+from app.log_fields import add_log_fields
 from app.queue import TaskName
 from app.store import accounts, intake
 from app.store.intake import Submission
@@ -22,6 +24,8 @@ from app.zstack.headers import JobHeaders, job_headers
 from app.zstack.messages import CLONE, Message
 from app.zstack.passwords import hash_passwords, holds_password
 from app.zstack.results import error_result
+
+log = logging.getLogger(__name__)
 
 _REFUSAL = error_result(SessionInvalid().error_code)
 
@@ -71,6 +75,8 @@ async def without_passwords(parameters: dict[str, Any]) -> dict[str, Any]:
 
 def publish_accepted(request: web.Request, job_uuid: str) -> None:
     """Best effort, off the event loop: what is lost the sweeper publishes."""
+    add_log_fields(job_uuid=job_uuid)
+    log.info("job accepted")
     state_of(request).publisher.publish(TaskName.START, job_uuid)
 
 

@@ -10,8 +10,9 @@ def read_settings() -> "Settings":
     from app.cli.logs import set_up_logs
     from app.settings import Settings
 
-    set_up_logs()
-    return Settings()
+    settings = Settings()
+    set_up_logs(settings)
+    return settings
 
 
 def migrate_to_head(url: str) -> None:

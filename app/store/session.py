@@ -74,6 +74,7 @@ class Database:
             _with_driver(url, "psycopg"),
             pool_size=2,
             max_overflow=3,
+            hide_parameters=True,  # of errors, which are logged
             connect_args=self._connect_arguments,
         )
         self._hot: Cursor[Any] | None = None
@@ -168,6 +169,7 @@ def open_async_engine(url: str) -> AsyncEngine:
         _with_driver(url, "asyncpg"),
         pool_size=4,
         max_overflow=8,
+        hide_parameters=True,
         # A connection that a restart of the server ended is found out before a request gets it.
         pool_pre_ping=True,
         connect_args={

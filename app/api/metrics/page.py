@@ -3,7 +3,6 @@
 import asyncio
 import hmac
 import logging
-import re
 import time
 from importlib.metadata import version
 
@@ -15,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.api.metrics.standing import Standing
 from app.api.middlewares import Handler
+from app.api.paths import route_of
 from app.api.state import ApiState, state_of
 from app.store import figures
 from app.store.figures import Figures
@@ -114,11 +114,3 @@ async def timed(request: web.Request, handler: Handler) -> web.StreamResponse:
         seconds = time.perf_counter() - began_s
         request.app[METRICS].observe(route_of(request), response.status, seconds)
     return response
-
-
-def route_of(request: web.Request) -> str:
-    """The template of its path: never the path itself, which names jobs and sessions."""
-    resource = request.match_info.route.resource
-    if resource is None:
-        return "none"
-    return re.sub("/+", "/", re.sub(r"\{slash\d+\}", "/", resource.canonical))
