@@ -25,6 +25,7 @@ from app.store.accounts import Caller
 from app.store.intake import IdempotencyKey, Receipt, Replay, Submission
 from app.store.job_views import JobFilter
 from app.store.session import POOL_AWAY
+from app.store.views import ItemsPage, JobsPage, JobView
 from app.zstack.forms import BadRequest
 from app.zstack.headers import job_headers
 from app.zstack.results import error_result
@@ -158,7 +159,8 @@ async def list_clone_jobs(request: web.Request) -> web.Response:
     if last is not None:
         query = {**request.query, "cursor": cursor_of(last)}
         following = f"{request.path}?{urlencode(query)}"
-    return tagged(request, {"clone-jobs": jobs, "next": following})
+    page: JobsPage = {"clone-jobs": jobs, "next": following}
+    return tagged(request, page)
 
 
 async def list_items(request: web.Request) -> web.Response:
@@ -168,14 +170,15 @@ async def list_items(request: web.Request) -> web.Response:
     job = await load_job(request, caller, request.match_info["uuid"])
     items = await state_of(request).read(
         lambda c: item_views.load_items(
-            c, str(job["uuid"]), after=asked.after, limit=asked.limit, state=asked.state
+            c, job["uuid"], after=asked.after, limit=asked.limit, state=asked.state
         )
     )
     following = items[-1]["ordinal"] if len(items) == asked.limit else None
-    return tagged(request, {"items": items, "next": following})
+    page: ItemsPage = {"items": items, "next": following}
+    return tagged(request, page)
 
 
-async def load_job(request: web.Request, caller: Caller, uuid: str) -> dict[str, Any]:
+async def load_job(request: web.Request, caller: Caller, uuid: str) -> JobView:
     """Raises ResourceNotFound, also for another account's."""
     account = None if caller.is_admin else caller.account_uuid
     job = await state_of(request).read(lambda c: job_views.load_job(c, uuid, account_uuid=account))

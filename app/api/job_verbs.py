@@ -37,7 +37,7 @@ async def resume_job(request: web.Request) -> web.Response:
 async def cancel_item(request: web.Request) -> web.Response:
     caller = await require_caller(request)
     job = await load_job(request, caller, request.match_info["uuid"])
-    job_uuid, item_uuid = str(job["uuid"]), request.match_info["item"]
+    job_uuid, item_uuid = job["uuid"], request.match_info["item"]
     state = state_of(request)
     found = await state.write(
         lambda c: (
@@ -60,7 +60,7 @@ async def retry_job(request: web.Request) -> web.Response:
     """A new job of the names that failed or were cancelled, with the same parameters."""
     caller = await require_caller(request)
     job = await load_job(request, caller, request.match_info["uuid"])
-    uuid = str(job["uuid"])
+    uuid = job["uuid"]
     if job["kind"] != JobKind.CLONE:
         raise _conflict(f"job {uuid} removes VMs; ask for the removal again instead")
     if job["state"] != JobState.FINISHED:
@@ -72,7 +72,7 @@ async def retry_job(request: web.Request) -> web.Response:
     if not failed.names:
         raise _conflict(f"every name of clone job {uuid} was cloned; there is nothing to retry")
     form = CloneJobForm(
-        vm_instance_uuid=str(job["vmInstanceUuid"]),
+        vm_instance_uuid=job["vmInstanceUuid"],
         parameters={**failed.request, "names": failed.names},
         priority=job["priority"],
         policy=failed.policy,
@@ -85,7 +85,7 @@ async def remove_vms(request: web.Request) -> web.Response:
     of them is left. 202 with that job."""
     caller = await require_caller(request)
     job = await load_job(request, caller, request.match_info["uuid"])
-    uuid = str(job["uuid"])
+    uuid = job["uuid"]
     kind = JobKind.EXPUNGE if RemovalAsked.of(request).expunge else JobKind.DESTROY
     if job["kind"] != JobKind.CLONE:
         raise _conflict(f"job {uuid} removes VMs and made none")
@@ -114,7 +114,7 @@ async def _control(
 ) -> web.Response:
     caller = await require_caller(request)
     job = await load_job(request, caller, request.match_info["uuid"])
-    uuid = str(job["uuid"])
+    uuid = job["uuid"]
     state = state_of(request)
     found = await state.write(lambda c: verb(c, uuid))
     if found.state in {JobState.FINISHING, JobState.FINISHED} and not found.already:

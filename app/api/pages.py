@@ -36,7 +36,6 @@ POLICY = "; ".join(
 _HEADERS = {
     # Kept, and asked for again each time: a new version is seen at once, an old one costs a 304.
     "Cache-Control": "no-cache",
-    "Content-Security-Policy": POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
@@ -55,34 +54,40 @@ class Page:
 
 def page_routes() -> list[web.RouteDef]:
     """`/` and everything below `/static/`."""
-    pages = dict(_read(files("app.api") / "static", PurePosixPath()))
+    pages = dict(read(files("app.api") / "static"))
     return [
-        web.get("/", _serve(pages.pop("index.html"))),
-        *(web.get(f"/static/{path}", _serve(page)) for path, page in pages.items()),
+        web.get("/", serve(pages.pop("index.html"))),
+        *(web.get(f"/static/{path}", serve(page)) for path, page in pages.items()),
     ]
 
 
-def _read(folder: Traversable, below: PurePosixPath) -> list[tuple[str, Page]]:
+def read(folder: Traversable, below: PurePosixPath | None = None) -> list[tuple[str, Page]]:
+    """Each page of a folder with its path below it."""
+    below = below or PurePosixPath()
     found: list[tuple[str, Page]] = []
     for entry in sorted(folder.iterdir(), key=lambda each: each.name):
         path = below / entry.name
         if entry.is_dir():
-            found += _read(entry, path)
+            found += read(entry, path)
         elif path.suffix in _TYPES:
-            body = entry.read_bytes()
-            page = Page(body, _TYPES[path.suffix], hashlib.sha256(body).hexdigest()[:32])
-            found.append((str(path), page))
+            found.append((str(path), page_of(entry)))
     return found
 
 
-def _serve(page: Page) -> Handler:
+def page_of(file: Traversable) -> Page:
+    body = file.read_bytes()
+    content_type = _TYPES[PurePosixPath(file.name).suffix]
+    return Page(body, content_type, hashlib.sha256(body).hexdigest()[:32])
+
+
+def serve(page: Page, *, policy: str = POLICY) -> Handler:
     async def serve(request: web.Request) -> web.Response:
         known = request.if_none_match or ()
         if any(etag.value in {page.etag, "*"} for etag in known):
             response = web.Response(status=304)
         else:
             response = web.Response(body=page.body, content_type=page.content_type, charset="utf-8")
-        response.headers.update(_HEADERS)
+        response.headers.update(_HEADERS, **{"Content-Security-Policy": policy})
         response.etag = page.etag
         return response
 

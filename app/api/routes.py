@@ -17,6 +17,7 @@ from app.api.dispatch import message_routes
 from app.api.health import healthz, readyz
 from app.api.job_verbs import cancel_item, cancel_job, pause_job, remove_vms, resume_job, retry_job
 from app.api.metrics import show_metrics
+from app.api.openapi.routes import docs_routes
 from app.api.pages import page_routes
 from app.api.places import list_hosts, list_ip_ranges, list_primary_storages
 from app.api.queries import query_routes
@@ -91,6 +92,7 @@ def routes() -> list[web.RouteDef]:
     # Java's client with the context path "/zstack" sends //zstack/v1/…: repeated slashes are one.
     return [
         *page_routes(),
+        *docs_routes(),
         *OWN,
         *map(_exact, RPC),
         *map(_exact, plain),

@@ -1,6 +1,7 @@
 """How fast a job goes and how long it will take, from what was counted. None: not known."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 ENOUGH_NAMES = 5  # ended lately, to tell the pace by them alone
 
@@ -22,7 +23,7 @@ class Pace:
 @dataclass(frozen=True, slots=True)
 class Eta:
     seconds: float | None = None
-    basis: str | None = None  # names or bytes
+    basis: Literal["names", "bytes"] | None = None
 
 
 def rate_of(pace: Pace) -> int | None:

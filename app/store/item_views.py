@@ -10,6 +10,7 @@ from app.domain.plan import CloneStrategy
 from app.domain.states import ItemState
 from app.domain.steps import StepName, steps_of
 from app.store.shown import shown_error, shown_time
+from app.store.views import ItemView, StepView
 
 _ITEMS = """
 SELECT i.uuid, i.ordinal, i.name, i.state::text, i.step::text, i.vm_uuid, i.host_uuid,
@@ -26,14 +27,12 @@ FROM items i JOIN jobs j ON j.uuid = i.job_uuid LEFT JOIN hosts h ON h.uuid = i.
 WHERE i.job_uuid = :job AND """
 
 
-def load_item(connection: Connection, job_uuid: str, item_uuid: str) -> dict[str, Any] | None:
+def load_item(connection: Connection, job_uuid: str, item_uuid: str) -> ItemView | None:
     found = load_these(connection, job_uuid, [item_uuid])
     return found[0] if found else None
 
 
-def load_these(
-    connection: Connection, job_uuid: str, item_uuids: Sequence[str]
-) -> list[dict[str, Any]]:
+def load_these(connection: Connection, job_uuid: str, item_uuids: Sequence[str]) -> list[ItemView]:
     """In the order of their uuids as given."""
     rows = connection.execute(
         text(_ITEMS + "i.uuid = ANY(:uuids)"), {"job": job_uuid, "uuids": list(item_uuids)}
@@ -44,7 +43,7 @@ def load_these(
 
 def load_items(
     connection: Connection, job_uuid: str, *, after: int, limit: int, state: ItemState | None
-) -> list[dict[str, Any]]:
+) -> list[ItemView]:
     """In request order, from the ordinal after `after` (-1: from the first)."""
     rows = connection.execute(
         text(
@@ -57,15 +56,13 @@ def load_items(
     return _with_steps(connection, rows)
 
 
-def _with_steps(connection: Connection, rows: Sequence[Row[Any]]) -> list[dict[str, Any]]:
+def _with_steps(connection: Connection, rows: Sequence[Row[Any]]) -> list[ItemView]:
     steps = _steps_of_items(connection, [row.uuid for row in rows])
     return [_item(row, steps[row.uuid]) for row in rows]
 
 
-def _steps_of_items(
-    connection: Connection, item_uuids: Sequence[str]
-) -> dict[str, list[dict[str, Any]]]:
-    steps: dict[str, list[dict[str, Any]]] = defaultdict(list)
+def _steps_of_items(connection: Connection, item_uuids: Sequence[str]) -> dict[str, list[StepView]]:
+    steps: dict[str, list[StepView]] = defaultdict(list)
     for row in connection.execute(
         text("SELECT * FROM steps WHERE item_uuid = ANY(:uuids) ORDER BY item_uuid, name"),
         {"uuids": list(item_uuids)},
@@ -83,7 +80,7 @@ def _steps_of_items(
     return steps
 
 
-def _item(row: Row[Any], steps: list[dict[str, Any]]) -> dict[str, Any]:
+def _item(row: Row[Any], steps: list[StepView]) -> ItemView:
     waits = row.wait_reason
     if waits is None and row.state == ItemState.WAITING:
         waits = row.job_wait_reason

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from app.domain.pace import Eta, Pace, eta_of, rate_of
-from app.domain.states import ItemState, JobState
+from app.domain.states import ItemState, JobState, WaitReason
 from app.store.shown import shown_error, shown_time
+from app.store.views import JobView, Policy, SnapshotView
 
 # What of the last names that ended counts as "lately", and how many are looked at for it.
 WINDOW_S = 5
@@ -74,9 +75,7 @@ ORDER BY created_at DESC, uuid DESC LIMIT :limit"""
 _PAGE = _JOBS.format(which=_ON_PAGE) + "ORDER BY j.created_at DESC, j.uuid DESC"
 
 
-def load_job(
-    connection: Connection, job_uuid: str, *, account_uuid: str | None
-) -> dict[str, Any] | None:
+def load_job(connection: Connection, job_uuid: str, *, account_uuid: str | None) -> JobView | None:
     """camelCase members; `account_uuid` None sees all."""
     row = connection.execute(text(_JOB), {"uuid": job_uuid}).one_or_none()
     if row is None or account_uuid not in (None, row.account_uuid):
@@ -86,7 +85,7 @@ def load_job(
 
 def load_these(
     connection: Connection, job_uuids: Sequence[str]
-) -> list[tuple[str | None, dict[str, Any]]]:
+) -> list[tuple[str | None, JobView]]:
     """Each with its account's uuid, the oldest first."""
     rows = connection.execute(text(_THESE), {"uuids": list(job_uuids)}).all()
     return [(row.account_uuid, _job(row)) for row in rows]
@@ -115,7 +114,7 @@ class Place:
 
 def load_jobs(
     connection: Connection, wanted: JobFilter, *, after: Place | None, limit: int
-) -> tuple[list[dict[str, Any]], Place | None]:
+) -> tuple[list[JobView], Place | None]:
     """Newest first, those after a place; and the last one's place where more may follow."""
     rows = connection.execute(
         text(_PAGE),
@@ -152,7 +151,7 @@ def load_failed(connection: Connection, job_uuid: str) -> Failed:
     return Failed(names if rows else list(job.request["names"]), job.request, job.policy)
 
 
-def _job(row: Row[Any]) -> dict[str, Any]:
+def _job(row: Row[Any]) -> JobView:
     total = row.total if row.total is not None else row.requested
     ended = (row.succeeded or 0) + (row.failed or 0) + (row.canceled or 0)
     waiting = total - ended - row.running if row.state != JobState.FINISHED else 0
@@ -180,7 +179,7 @@ def _job(row: Row[Any]) -> dict[str, Any]:
         "consistency": row.consistency,
         "sourceSnapshot": _snapshot(row),
         "priority": row.priority,
-        "policy": row.policy or {"onFailure": "keep", "maxFailures": None},
+        "policy": row.policy or Policy(onFailure="keep", maxFailures=None),
         "ignored": row.ignored or [],
         "notes": row.notes or [],
         "createdAt": shown_time(row.created_at),
@@ -211,7 +210,7 @@ def _pace(row: Row[Any], *, total: int, ended: int) -> Pace:
     )
 
 
-def _snapshot(row: Row[Any]) -> dict[str, Any] | None:
+def _snapshot(row: Row[Any]) -> SnapshotView | None:
     """What still holds the running source still: the job ends when the source is put back."""
     if row.snapshot_at is None:
         return None
@@ -225,10 +224,10 @@ def _bytes_total(row: Row[Any], ended: int, total: int) -> int | None:
     return int((row.bytes_ended or 0) + (row.bytes_open_total or 0))
 
 
-def _wait_reasons(row: Row[Any], waiting: int) -> dict[str, int]:
-    reasons: dict[str, int] = {}
+def _wait_reasons(row: Row[Any], waiting: int) -> dict[WaitReason, int]:
+    reasons: dict[WaitReason, int] = {}
     if waiting and row.wait_reason:
-        reasons[row.wait_reason] = waiting
+        reasons[WaitReason(row.wait_reason)] = waiting
     if row.retrying:
-        reasons["retry"] = reasons.get("retry", 0) + row.retrying
+        reasons[WaitReason.RETRY] = reasons.get(WaitReason.RETRY, 0) + row.retrying
     return reasons

@@ -24,8 +24,9 @@ from app.store import base_sets, grants, judging, networks, sources, world
 from app.store.codec import error_to_json
 from app.store.judging import JudgedClone
 from app.store.models import VmState
-from app.store.planning import Grant, JobPlanner, ThinShare, WaitingItem, not_created
+from app.store.planning import JobPlanner, ThinShare, WaitingItem, not_created
 from app.store.shown import shown_error
+from app.store.views import PlannedItem, PlanView
 
 _UNKNOWN_BYTES = (
     "no copy of the source was made yet: bytes are what its volumes have as they are declared"
@@ -95,7 +96,7 @@ def _world(
     return view
 
 
-def plan(loaded: Loaded) -> dict[str, Any]:
+def plan(loaded: Loaded) -> PlanView:
     judged = loaded.judged
     waits: Counter[str] = Counter()
     items = [
@@ -116,7 +117,7 @@ def plan(loaded: Loaded) -> dict[str, Any]:
     }
 
 
-def refused(vm_uuid: str, total: int, error: CloneError) -> dict[str, Any]:
+def refused(vm_uuid: str, total: int, error: CloneError) -> PlanView:
     """The plan of a request that would be refused as a whole."""
     return {
         "vmInstanceUuid": vm_uuid,
@@ -130,8 +131,8 @@ def refused(vm_uuid: str, total: int, error: CloneError) -> dict[str, Any]:
     }
 
 
-def _item(loaded: Loaded, ordinal: int, name: str, waits: Counter[str]) -> dict[str, Any]:
-    item: dict[str, Any] = {
+def _item(loaded: Loaded, ordinal: int, name: str, waits: Counter[str]) -> PlannedItem:
+    item: PlannedItem = {
         "ordinal": ordinal,
         "name": name,
         "hostUuid": None,
@@ -146,11 +147,16 @@ def _item(loaded: Loaded, ordinal: int, name: str, waits: Counter[str]) -> dict[
     try:
         granted = loaded.planner.plan(_waiting(loaded, ordinal, name), loaded.macs, ordinal)
     except CloneError as error:
-        return item | {"error": shown_error(error_to_json(not_created(name, error)))}
+        item["error"] = shown_error(error_to_json(not_created(name, error)))
+        return item
     if isinstance(granted, WaitReason):
         waits[granted] += 1
         return item
-    return item | _placed(granted)
+    item["hostUuid"], item["hostName"] = granted.host.uuid, granted.host.name
+    item["ips"] = [ip for nic in granted.plan.nics for ip in nic.ips]
+    item["method"] = granted.plan.root_volume.method
+    item["bytesTotal"] = granted.bytes_total
+    return item
 
 
 def _waiting(loaded: Loaded, ordinal: int, name: str) -> WaitingItem:
@@ -163,13 +169,3 @@ def _waiting(loaded: Loaded, ordinal: int, name: str) -> WaitingItem:
         volume_uuids=[uuid4().hex for _ in range(judged.volumes)],
         nic_uuids=[uuid4().hex for _ in range(judged.nics)],
     )
-
-
-def _placed(granted: Grant) -> dict[str, Any]:
-    return {
-        "hostUuid": granted.host.uuid,
-        "hostName": granted.host.name,
-        "ips": [ip for nic in granted.plan.nics for ip in nic.ips],
-        "method": granted.plan.root_volume.method,
-        "bytesTotal": granted.bytes_total,
-    }

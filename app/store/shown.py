@@ -1,9 +1,10 @@
 """Stored values as our own surface shows them."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from app.domain.advice import advice_for
+from app.store.views import ErrorView
 
 
 def shown_time(moment: datetime | None) -> str | None:
@@ -11,6 +12,6 @@ def shown_time(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z") if moment else None
 
 
-def shown_error(error: dict[str, Any] | None) -> dict[str, Any] | None:
+def shown_error(error: dict[str, Any] | None) -> ErrorView | None:
     """A stored ErrorCode with what to do about it."""
-    return error | {"advice": advice_for(error)} if error else None
+    return cast(ErrorView, error | {"advice": advice_for(error)}) if error else None

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from app.api.streams.messages import News
 from app.domain.states import JobState
 from app.store import changes, item_views, job_views
+from app.store.views import JobView
 
 MOST_ITEMS = 500  # in one message
 MOST_JOBS = 500  # that are open, the newest
@@ -143,9 +144,7 @@ class JobsSource:
         told = changes.jobs_told(connection, since=since, until=self.place)
         return [one for one, job in self._load(connection, told) if job["uuid"] not in self._open]
 
-    def _load(
-        self, connection: Connection, uuids: Iterable[str]
-    ) -> Iterator[tuple[News, dict[str, Any]]]:
+    def _load(self, connection: Connection, uuids: Iterable[str]) -> Iterator[tuple[News, JobView]]:
         for account_uuid, job in job_views.load_these(connection, list(uuids)):
             yield News("job", orjson.dumps(job), account_uuid), job
 

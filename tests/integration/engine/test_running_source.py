@@ -44,7 +44,7 @@ def view(world: World, job: str) -> dict[str, Any]:
     with world.engine.database.single() as connection:
         found = job_views.load_job(connection, job, account_uuid=None)
     assert found is not None
-    return found
+    return dict(found)
 
 
 def held(world: World) -> int:

@@ -1,0 +1,150 @@
+"""What our own surface shows, member by member: the views are built as these, and the OpenAPI
+document describes them from these. What is unknown is null."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from app.domain.job_kind import JobKind
+from app.domain.plan import CloneMethod
+from app.domain.states import ItemState, JobOutcome, JobState, WaitReason
+from app.domain.steps import StepName
+
+Time = Annotated[str, Field(description="UTC", json_schema_extra={"format": "date-time"})]
+Bytes = Annotated[int, Field(ge=0, description="bytes")]
+Count = Annotated[int, Field(ge=0)]
+
+
+class ErrorView(TypedDict, total=False):
+    """ZStack's ErrorCode, with what to do about it."""
+
+    code: str
+    description: str
+    details: str
+    elaboration: str
+    location: str
+    cost: str
+    cause: dict[str, Any]
+    opaque: dict[str, Any]
+    advice: str
+
+
+class Policy(TypedDict):
+    onFailure: Literal["keep", "allOrNothing"]
+    maxFailures: int | None
+
+
+class SnapshotView(TypedDict):
+    """What still holds the running source still."""
+
+    since: Time | None
+    error: ErrorView | None
+
+
+class JobView(TypedDict):
+    uuid: str
+    kind: JobKind
+    state: JobState
+    outcome: JobOutcome | None
+    vmInstanceUuid: str
+    account: str | None
+    total: Count
+    waiting: Count
+    running: Count
+    succeeded: Count
+    failed: Count
+    canceled: Count
+    bytesDone: Bytes
+    bytesTotal: Annotated[
+        Bytes | None, Field(description="known once every name has ended or been granted")
+    ]
+    rateBytesPerSecond: Annotated[int | None, Field(description="over the last seconds")]
+    etaSeconds: float | None
+    etaBasis: Annotated[
+        Literal["names", "bytes"] | None, Field(description="what the ETA was told from")
+    ]
+    waitReasons: Annotated[dict[WaitReason, int], Field(description="how many names wait for what")]
+    consistency: Annotated[str | None, Field(description="of the moment that the clones are of")]
+    sourceSnapshot: SnapshotView | None
+    priority: Annotated[int, Field(ge=0, le=9)]
+    policy: Policy
+    ignored: Annotated[list[str], Field(description="parameters without effect")]
+    notes: list[str]
+    createdAt: Time | None
+    startedAt: Time | None
+    finishedAt: Time | None
+    deadlineAt: Time | None
+    error: ErrorView | None
+    retryOf: str | None
+
+
+class StepView(TypedDict):
+    name: StepName
+    attempt: int
+    worker: str
+    startedAt: Time | None
+    finishedAt: Time | None
+    undoneAt: Time | None
+
+
+class ItemView(TypedDict):
+    uuid: str
+    ordinal: Annotated[Count, Field(description="place in the request, from 0")]
+    name: str
+    state: ItemState
+    step: Annotated[StepName | None, Field(description="running or last")]
+    stepNumber: int | None
+    stepCount: int | None
+    vmUuid: str
+    hostUuid: str | None
+    hostName: str | None
+    method: CloneMethod | None
+    bytesDone: Bytes
+    bytesTotal: Bytes | None
+    rateBytesPerSecond: Annotated[
+        int | None, Field(description="over the last seconds, while it is copied")
+    ]
+    waitReason: WaitReason | None
+    attempts: Count
+    identity: Annotated[str | None, Field(description="what its guest said of who it is")]
+    startedAt: Time | None
+    finishedAt: Time | None
+    error: ErrorView | None
+    steps: list[StepView]
+
+
+class PlannedItem(TypedDict):
+    ordinal: Count
+    name: str
+    hostUuid: str | None
+    hostName: str | None
+    ips: Annotated[list[str], Field(description="likely ones: drawn again at the grant")]
+    method: CloneMethod | None
+    bytesTotal: Bytes
+    error: ErrorView | None
+
+
+class PlanView(TypedDict):
+    vmInstanceUuid: str
+    total: Count
+    bytesTotal: Bytes
+    consistency: str | None
+    items: list[PlannedItem]
+    ignored: list[str]
+    notes: list[str]
+    error: Annotated[ErrorView | None, Field(description="why the whole request would be refused")]
+
+
+JobsPage = TypedDict(
+    "JobsPage",
+    {
+        "clone-jobs": list[JobView],
+        "next": Annotated[str | None, Field(description="the following page's address")],
+    },
+)
+
+
+class ItemsPage(TypedDict):
+    items: list[ItemView]
+    next: Annotated[int | None, Field(description="`after` of the following page")]

@@ -1,0 +1,160 @@
+"""How far jobs and names are, and lists of them that stay the same while they are read."""
+
+from typing import Any
+
+from sqlalchemy import text
+
+from app.queue import TaskName
+from app.store import leases
+from app.store.session import Database
+from tests.engine import Engine
+from tests.factories import Inventory
+from tests.integration.api.conftest import Api
+
+JOBS = "/api/v1/clone-jobs"
+
+
+async def made(api: Api, headers: dict[str, str], vm: str, **fields: Any) -> str:
+    answer = await api.post(JOBS, json={"vmInstanceUuid": vm} | fields, headers=headers)
+    return str((await answer.json())["uuid"])
+
+
+async def got(api: Api, headers: dict[str, str], path: str) -> Any:
+    return await (await api.get(path, headers=headers)).json()
+
+
+async def test_the_rate_of_a_copy_is_what_its_heartbeats_saw(
+    api: Api, inventory: Inventory, as_admin: dict[str, str], engine: Engine, database: Database
+) -> None:
+    engine.publisher.lost = lambda message: message[0] is TaskName.CLONE_VM
+    job = await made(api, as_admin, inventory.source, names=["a", "b"], mode="full")
+    engine.start(job)
+    (row, *_) = engine.rows("SELECT uuid, host_uuid FROM items ORDER BY ordinal")
+    claim = leases.claim(database, row.uuid, row.host_uuid, owner="w", lease_s=15)
+    assert claim is not None
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE items SET bytes_total = 1000"))
+    whole = await got(api, as_admin, f"{JOBS}/{job}")
+    assert (whole["rateBytesPerSecond"], whole["etaSeconds"], whole["etaBasis"]) == (None,) * 3
+    for done in (100, 200, 400):
+        # The beat before was a second ago.
+        with database.engine.begin() as connection:
+            connection.execute(
+                text(
+                    "UPDATE items SET lease_until = clock_timestamp() + interval '14 s' "
+                    "WHERE uuid = :uuid"
+                ),
+                {"uuid": row.uuid},
+            )
+        assert leases.beat(database, claim, lease_s=15, bytes_done=done) is not None
+    item, other = (await got(api, as_admin, f"{JOBS}/{job}/items"))["items"]
+    assert 100 <= item["rateBytesPerSecond"] <= 135
+    assert (other["rateBytesPerSecond"], item["bytesDone"], item["bytesTotal"]) == (None, 400, 1000)
+    assert item["startedAt"] is not None
+    assert item["finishedAt"] is None
+    assert item["hostName"] == engine.scalar(
+        "SELECT name FROM hosts WHERE uuid = :uuid", uuid=row.host_uuid
+    )
+    whole = await got(api, as_admin, f"{JOBS}/{job}")
+    rate = whole["rateBytesPerSecond"]
+    assert (rate, whole["bytesTotal"], whole["etaBasis"]) == (
+        item["rateBytesPerSecond"],
+        2000,
+        "bytes",
+    )
+    assert whole["etaSeconds"] == round(1600 / rate, 1)
+
+
+async def test_a_lapsed_lease_has_no_rate(
+    api: Api, inventory: Inventory, as_admin: dict[str, str], engine: Engine
+) -> None:
+    engine.publisher.lost = lambda message: message[0] is TaskName.CLONE_VM
+    job = await made(api, as_admin, inventory.source, names=["a"])
+    engine.start(job)
+    with engine.database.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE items SET state = 'Running', bytes_per_s = 5, lease_until = now()")
+        )
+    (item,) = (await got(api, as_admin, f"{JOBS}/{job}/items"))["items"]
+    assert item["rateBytesPerSecond"] is None
+
+
+async def test_names_that_ended_lately_tell_the_pace(
+    api: Api, inventory: Inventory, as_admin: dict[str, str], engine: Engine, database: Database
+) -> None:
+    """Ten of twenty ended within the last seconds, each after a second of copying 50 bytes."""
+    engine.publisher.lost = lambda message: message[0] is TaskName.CLONE_VM
+    job = await made(api, as_admin, inventory.source, names=[f"n{n}" for n in range(20)])
+    engine.start(job)
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE jobs SET started_at = started_at - interval '1 hour'"))
+        connection.execute(
+            text(
+                "WITH ended AS (UPDATE items SET state = 'Succeeded', bytes_done = 50, "
+                " started_at = now() - interval '1 s', finished_at = now() "
+                " WHERE ordinal < 10 RETURNING uuid, job_uuid), "
+                "counted AS (UPDATE job_counters SET succeeded = 10, bytes_done = 500) "
+                "INSERT INTO events (job_uuid, item_uuid, kind) "
+                "SELECT job_uuid, uuid, 'item.succeeded' FROM ended"
+            )
+        )
+    whole = await got(api, as_admin, f"{JOBS}/{job}")
+    assert (whole["rateBytesPerSecond"], whole["etaBasis"], whole["etaSeconds"]) == (
+        100,
+        "names",
+        5.0,
+    )
+
+
+async def test_pages_stay_what_they_are_while_jobs_are_added_and_go(
+    api: Api, inventory: Inventory, as_admin: dict[str, str], engine: Engine
+) -> None:
+    jobs = [await made(api, as_admin, inventory.source, names=["a"]) for _ in range(4)]
+    first = await got(api, as_admin, f"{JOBS}?limit=2")
+    await made(api, as_admin, inventory.source, names=["later"])
+    with engine.database.engine.begin() as connection:
+        connection.execute(text("DELETE FROM jobs WHERE uuid = :uuid"), {"uuid": jobs[2]})
+    second = await got(api, as_admin, first["next"])
+    seen = [job["uuid"] for page in (first, second) for job in page["clone-jobs"]]
+    assert seen == jobs[::-1]
+
+
+async def test_jobs_are_found_by_when_they_were_accepted(
+    api: Api, inventory: Inventory, as_admin: dict[str, str], engine: Engine
+) -> None:
+    old, new = [await made(api, as_admin, inventory.source, names=["a"]) for _ in range(2)]
+    with engine.database.engine.begin() as connection:
+        connection.execute(
+            text("UPDATE jobs SET created_at = '2026-01-02T03:04:05Z' WHERE uuid = :old"),
+            {"old": old},
+        )
+    for query, found in (
+        ("createdBefore=2026-01-02T03:04:06Z", [old]),
+        ("createdAfter=2026-01-02T03:04:05Z", [new]),
+        ("createdAfter=2026-01-02T03:04:04Z&createdBefore=2026-01-02T04:04:05.5%2B01:00", [old]),
+    ):
+        page = await got(api, as_admin, f"{JOBS}?{query}")
+        assert [job["uuid"] for job in page["clone-jobs"]] == found
+    for query, detail in (
+        ("createdAfter=yesterday", "[createdAfter]"),
+        ("createdAfter=2026-01-02T03:04:05", "[createdAfter]"),
+        ("cursor=x", "[cursor] must be one that a page's `next` gave"),
+        ("stat=Running", "unknown query field[stat]"),
+    ):
+        answer = await api.get(f"{JOBS}?{query}", headers=as_admin)
+        assert answer.status == 400
+        assert detail in (await answer.json())["detail"]
+
+
+async def test_a_page_of_names_that_did_not_change_is_not_sent_again(
+    api: Api, inventory: Inventory, as_admin: dict[str, str], engine: Engine
+) -> None:
+    job = await made(api, as_admin, inventory.source, names=["a"])
+    engine.start(job)
+    path = f"{JOBS}/{job}/items"
+    first = await api.get(path, headers=as_admin)
+    tagged = as_admin | {"If-None-Match": first.headers["ETag"]}
+    assert (await api.get(path, headers=tagged)).status == 304
+    with engine.database.engine.begin() as connection:
+        connection.execute(text("UPDATE items SET identity = 'applied'"))
+    assert (await api.get(path, headers=tagged)).status == 200
