@@ -19,10 +19,10 @@ from app.domain.errors import (
 )
 from app.domain.snapshots import Action, FrozenDisk, next_action
 from app.queue import TaskName
-from app.store import hosts, snapshots
+from app.store import debts, hosts
+from app.store.debts import DebtClaim
 from app.store.leases import LeaseLost
 from app.store.session import DATABASE_AWAY
-from app.store.snapshots import DebtClaim
 from workers.context import WorkerContext
 from workers.holding import holding
 from workers.hypervisors.snapshots import Snapshots
@@ -47,18 +47,18 @@ def put_back(base_set_uuid: str, worker: WorkerContext) -> None:
     lease_s = worker.settings.lease_s
     held = holding(
         worker,
-        claim=lambda: snapshots.claim(
+        claim=lambda: debts.claim(
             worker.database, base_set_uuid, owner=worker.name, lease_s=lease_s
         ),
-        beat=lambda claim, _: snapshots.beat(worker.beats, claim, lease_s=lease_s),
-        hand_back=lambda claim: snapshots.hand_back(worker.database, claim),
+        beat=lambda claim, _: debts.beat(worker.beats, claim, lease_s=lease_s),
+        hand_back=lambda claim: debts.hand_back(worker.database, claim),
     )
     paid = False
     with held as mine:
         if mine is not None:
             paid = _pay_or_retry(mine.claim, mine.lease, worker)
     if paid:
-        jobs = snapshots.finishing(worker.database, base_set_uuid)
+        jobs = debts.finishing(worker.database, base_set_uuid)
         if jobs:
             worker.publish(TaskName.FINISH, *jobs)
         worker.wake_scheduler(at_once=True)
@@ -70,7 +70,7 @@ def _pay_or_retry(claim: DebtClaim, lease: Lease, worker: WorkerContext) -> bool
     except (LeaseLost, *DATABASE_AWAY):
         raise
     except Draining:
-        snapshots.hand_back(worker.database, claim)
+        debts.hand_back(worker.database, claim)
         return False
     except Exception as error:
         _retry(claim, error, worker)
@@ -85,7 +85,7 @@ def _retry(claim: DebtClaim, error: Exception, worker: WorkerContext) -> None:
         log.exception("putting back failed unexpectedly", extra={"vm": claim.vm_uuid})
         error = InternalError()
     delay_s = min(MOST_DELAY_S, 2.0 ** min(claim.tries, 6)) * worker.rng.uniform(0.75, 1.25)
-    snapshots.retry_later(worker.database, claim, error, delay_s=delay_s)
+    debts.retry_later(worker.database, claim, error, delay_s=delay_s)
 
 
 class Repayment:
@@ -116,9 +116,9 @@ class Repayment:
         late = not self._claim.confirmed and not self._claim.paid
         if late or Action.LINGER in ends.values():
             # Who asked for the snapshot died, and libvirt may be about to take it.
-            snapshots.linger(self._database, self._claim, disks)
+            debts.linger(self._database, self._claim, disks)
         else:
-            snapshots.settle(self._database, self._claim)
+            debts.settle(self._database, self._claim)
 
     def _let_guest_run(self) -> None:
         """Of what a dead worker, or libvirt, may have left standing still."""
@@ -244,9 +244,7 @@ class Repayment:
 
     def _note(self, *, suspended: bool) -> None:
         self._claim = replace(self._claim, suspended=suspended)
-        snapshots.note(
-            self._database, self._claim, tuple(self._disks.values()), suspended=suspended
-        )
+        debts.note(self._database, self._claim, tuple(self._disks.values()), suspended=suspended)
 
     def _checkpoint(self) -> None:
         try:
