@@ -1,16 +1,14 @@
 """KVM through libvirt: domains of this host's system instance."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import lru_cache
 from pathlib import Path
-from uuid import UUID
 
 import libvirt
 
 from app.domain.errors import (
     CloneError,
-    ForeignDomain,
     OperationFailed,
     SourceNotCloneable,
     VmStartFailed,
@@ -33,15 +31,16 @@ from workers.hypervisors.kvm.connection import SYSTEM_URI, Connection
 from workers.hypervisors.kvm.default_source import default_source
 from workers.hypervisors.kvm.domain_form import clone_xml
 from workers.hypervisors.kvm.domain_xml import build
-from workers.hypervisors.kvm.element_walk import parse
 from workers.hypervisors.kvm.faults import is_gone, is_invalid_now
 from workers.hypervisors.kvm.guest_files import GuestFiles, read_files
+from workers.hypervisors.kvm.lookup import ours, source_domain, vm_of
 from workers.hypervisors.kvm.networks import Networks
 from workers.hypervisors.kvm.plan_parts import parts_of, rehearsed_parts
+from workers.hypervisors.kvm.resize_xml import resized
 from workers.hypervisors.kvm.snapshots import KvmSnapshots
 from workers.hypervisors.kvm.source_disks import seed_of, targets_of
 from workers.hypervisors.kvm.source_domain import SourceDisk, SourceDomain, check_cloneable
-from workers.hypervisors.kvm.source_xml import METADATA_NAMESPACE, masked, read_own, read_source
+from workers.hypervisors.kvm.source_xml import masked, read_source
 
 _SECURE = libvirt.VIR_DOMAIN_XML_SECURE
 _FORGET = (
@@ -59,21 +58,21 @@ class KvmHypervisor:
         self._host = host
         self._home = home
         self._connection = connection or Connection(host.libvirt_uri or SYSTEM_URI)
-        self._networks = Networks(self._connection)
+        self._networks = Networks(host, self._connection)
         self.snapshots = KvmSnapshots(host, self._connection)
 
     def facts(self) -> HostFacts:
         with self._opened("looking at the host") as libvirtd:
             _, memory_mib, cpus, *_ = libvirtd.getInfo()
             running = libvirtd.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
-            foreign = tuple(_running(domain) for domain in running if _vm_of(domain) is None)
+            foreign = tuple(filter(None, map(_foreign, running)))
             runs = runs_of(libvirtd)
         domain_type(self._home)  # so that no clone waits for the probe
         return HostFacts(cpus, memory_mib << 20, foreign, runs)
 
     def look_at(self, source: SourceRef) -> SourceLook:
         with self._opened(f"looking at {source.name}") as libvirtd:
-            domain = _source(libvirtd, source)
+            domain = source_domain(libvirtd, source)
             if domain is None:
                 return SourceLook(running=False, xml=_declared(source))
             running = bool(domain.isActive())
@@ -125,6 +124,10 @@ class KvmHypervisor:
     def attach_nics(self, plan: ClonePlan) -> None:
         self._networks.prepare(plan)
 
+    def network_fault(self, bridge: str | None, libvirt_network: str | None) -> str | None:
+        """Why no NIC can be plugged in there, and what to do; None if one can."""
+        return self._networks.fault_of(bridge, libvirt_network)
+
     def detach_nics(self, nics: Sequence[NicPlan]) -> None:
         self._networks.forget(nics)
 
@@ -147,7 +150,7 @@ class KvmHypervisor:
         )
         xml = clone_xml(template.xml, parts, template.live_xml)
         with self._opened(f"defining vm[name:{plan.vm_name}]") as libvirtd:
-            _ours(libvirtd, plan.vm_uuid)
+            ours(libvirtd, plan.vm_uuid)
             # Without libvirt's validation, which reads its schema anew for each domain: 10 ms of
             # the 13 that a define takes.
             libvirtd.defineXML(xml)
@@ -156,7 +159,7 @@ class KvmHypervisor:
 
     def undefine(self, vm_uuid: str) -> None:
         with self._opened(f"undefining vm[uuid:{vm_uuid}]") as libvirtd:
-            domain = _ours(libvirtd, vm_uuid)
+            domain = ours(libvirtd, vm_uuid)
             if domain is not None:
                 if domain.isActive():
                     raise OperationFailed(f"vm[uuid:{vm_uuid}] is running: destroy it first")
@@ -165,7 +168,7 @@ class KvmHypervisor:
 
     def start(self, vm_uuid: str) -> None:
         with self._opened(f"starting vm[uuid:{vm_uuid}]", VmStartFailed) as libvirtd:
-            domain = _ours(libvirtd, vm_uuid)
+            domain = ours(libvirtd, vm_uuid)
             if domain is None:
                 raise VmStartFailed(f"vm[uuid:{vm_uuid}] is not defined on {self._host.name}")
             if domain.isActive():
@@ -178,7 +181,7 @@ class KvmHypervisor:
 
     def shut_down(self, vm_uuid: str) -> None:
         with self._opened(f"shutting down vm[uuid:{vm_uuid}]") as libvirtd:
-            domain = _ours(libvirtd, vm_uuid)
+            domain = ours(libvirtd, vm_uuid)
             if domain is None or not domain.isActive():
                 return
             try:
@@ -189,21 +192,16 @@ class KvmHypervisor:
 
     def resize(self, vm_uuid: str, cpu_num: int, memory_size: int) -> None:
         with self._opened(f"resizing vm[uuid:{vm_uuid}]") as libvirtd:
-            domain = _ours(libvirtd, vm_uuid)
+            domain = ours(libvirtd, vm_uuid)
             if domain is None:
                 raise OperationFailed(f"vm[uuid:{vm_uuid}] is not defined on {self._host.name}")
-            stored = libvirt.VIR_DOMAIN_AFFECT_CONFIG
-            # The number in use may not be above the most: which goes first depends on the way.
-            domain.setVcpusFlags(1, stored)
-            domain.setVcpusFlags(cpu_num, stored | libvirt.VIR_DOMAIN_VCPU_MAXIMUM)
-            domain.setVcpusFlags(cpu_num, stored)
-            memory_kib = memory_size >> 10
-            domain.setMemoryFlags(memory_kib, stored | libvirt.VIR_DOMAIN_MEM_MAXIMUM)
-            domain.setMemoryFlags(memory_kib, stored)
+            # With passwords, or they would be gone.
+            stored = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | _SECURE)
+            libvirtd.defineXML(resized(stored, cpu_num, memory_size))
 
     def destroy(self, vm_uuid: str) -> None:
         with self._opened(f"destroying vm[uuid:{vm_uuid}]") as libvirtd:
-            domain = _ours(libvirtd, vm_uuid)
+            domain = ours(libvirtd, vm_uuid)
             if domain is None or not domain.isActive():
                 return
             try:
@@ -214,19 +212,19 @@ class KvmHypervisor:
 
     def is_running(self, vm_uuid: str) -> bool | None:
         with self._opened(f"looking at vm[uuid:{vm_uuid}]") as libvirtd:
-            domain = _ours(libvirtd, vm_uuid)
+            domain = ours(libvirtd, vm_uuid)
             return None if domain is None else bool(domain.isActive())
 
     def ask_guest(self, vm_uuid: str) -> GuestReport | None:
         with self._opened(f"asking the guest of vm[uuid:{vm_uuid}]") as libvirtd:
-            domain = _ours(libvirtd, vm_uuid)
+            domain = ours(libvirtd, vm_uuid)
             return None if domain is None else guest_agent.report(domain)
 
     def read_guest(self, source: SourceRef) -> GuestFiles:
         """What tells whether a running source is a good template. Raises AgentSilent,
         QuestionRefused."""
         with self._opened(f"asking the guest of {source.name}") as libvirtd:
-            domain = _source(libvirtd, source)
+            domain = source_domain(libvirtd, source)
             if domain is None:
                 raise guest_agent.AgentSilent("libvirt does not know its domain")
             return read_files(domain)
@@ -244,29 +242,13 @@ class KvmHypervisor:
             return [
                 Domain(uuid, bool(domain.isActive()))
                 for domain in libvirtd.listAllDomains()
-                if (uuid := _vm_of(domain)) is not None
+                if (uuid := vm_of(domain)) is not None
             ]
 
     def _opened(
         self, doing: str, otherwise: type[CloneError] = OperationFailed
     ) -> AbstractContextManager[libvirt.virConnect]:
         return self._connection.opened(f"{doing} on host {self._host.name}", otherwise)
-
-
-def _ours(libvirtd: libvirt.virConnect, vm_uuid: str) -> libvirt.virDomain | None:
-    """Raises ForeignDomain where somebody else has the name."""
-    domain = _found(libvirtd.lookupByName, vm_uuid)
-    if domain is not None and _vm_of(domain) != vm_uuid:
-        raise ForeignDomain(
-            f"domain {vm_uuid} on this host was not made by vmclone; rename or remove it"
-        )
-    return domain
-
-
-def _source(libvirtd: libvirt.virConnect, source: SourceRef) -> libvirt.virDomain | None:
-    """By its uuid; a VM that the inventory named, by that name."""
-    by_uuid = _found(libvirtd.lookupByUUIDString, str(UUID(source.uuid)))
-    return by_uuid or _found(libvirtd.lookupByName, source.name)
 
 
 def _declared(source: SourceRef) -> str:
@@ -293,31 +275,15 @@ def _nvram_of(source: SourceDomain, name: str) -> Path | None:
     return own_state.default_nvram_path(name) if source.firmware == "efi" else None
 
 
-def _found(lookup: Callable[[str], libvirt.virDomain], key: str) -> libvirt.virDomain | None:
+def _foreign(domain: libvirt.virDomain) -> RunningDomain | None:
+    """None for one of vmclone's, and for one that has ended meanwhile."""
+    if vm_of(domain) is not None:
+        return None
     try:
-        return lookup(key)
+        _, memory_kib, _, cpus, _ = domain.info()
     except libvirt.libvirtError as error:
         if is_gone(error):
             return None
         raise
-
-
-def _running(domain: libvirt.virDomain) -> RunningDomain:
-    _, memory_kib, _, cpus, _ = domain.info()
     uuid = domain.UUIDString().replace("-", "")
     return RunningDomain(uuid, domain.name(), cpus, memory_kib << 10)
-
-
-def _vm_of(domain: libvirt.virDomain) -> str | None:
-    """The VM that vmclone defined it for; None for a foreign one, and one that is gone by now."""
-    try:
-        metadata = domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, METADATA_NAMESPACE)
-    except libvirt.libvirtError as error:
-        if is_gone(error):
-            return None
-        raise
-    try:
-        own = read_own(parse(metadata))
-    except SourceNotCloneable:
-        return None
-    return own.vm_uuid if own else None

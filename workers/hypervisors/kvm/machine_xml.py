@@ -56,13 +56,13 @@ class Machine:
         return copy
 
     def memory(self, _memory: _Element, copy: _Element) -> _Element:
-        return _in_kib(copy, memory_kib(self.parts.memory))
+        return in_kib(copy, memory_kib(self.parts.memory))
 
     def balloon(self, _current: _Element, copy: _Element) -> _Element | None:
         now = memory_kib(memory_of(self.source, "currentMemory"))
         if When.SAME_MEMORY not in self.holds or now > memory_kib(self.parts.memory):
             return None  # libvirt then gives the guest all of it
-        return _in_kib(copy, now)
+        return in_kib(copy, now)
 
     def vcpu(self, _vcpu: _Element, copy: _Element) -> _Element:
         if When.SAME_VCPUS not in self.holds:
@@ -108,7 +108,7 @@ def _emulated(cpu: _Element) -> _Element:
     return own
 
 
-def _in_kib(element: _Element, size: int) -> _Element:
+def in_kib(element: _Element, size: int) -> _Element:
     element.set("unit", "KiB")
     element.text = str(size)
     return element

@@ -1,5 +1,8 @@
 """The guest agent, as far as a snapshot needs one: does it answer, and who is it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
 import libvirt
 from lxml.etree import _Element
 
@@ -17,6 +20,17 @@ def is_connected(live: _Element) -> bool:
         target.get("name") == _AGENT and target.get("state") == "connected"
         for target in live.iterfind("devices/channel/target")
     )
+
+
+@contextmanager
+def limited(domain: libvirt.virDomain) -> Iterator[None]:
+    """Each of the agent's answers has its limit here; afterwards the domain has libvirt's own."""
+    domain.agentSetResponseTimeout(LIMIT_S, 0)
+    try:
+        yield
+    finally:
+        with suppress(libvirt.libvirtError):
+            domain.agentSetResponseTimeout(libvirt.VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_DEFAULT, 0)
 
 
 def quiesced_by(domain: libvirt.virDomain) -> Consistency | None:

@@ -9,9 +9,16 @@ from lxml import etree
 from lxml.etree import _Element
 
 from app.domain.errors import SourceNotCloneable, SourceVolumeBusy
-from app.domain.plan import SourceVolume
+from app.domain.plan import SourceVolume, VolumeFormat
 from app.domain.snapshots import FrozenDisk
-from workers.hypervisors.kvm.chains import chain_of, disks_of, format_of, same_file
+from workers.hypervisors.kvm.chains import (
+    chain_of,
+    disks_of,
+    file_of,
+    files_of,
+    format_of,
+    same_file,
+)
 from workers.hypervisors.snapshots import RunningDisk
 
 
@@ -19,6 +26,12 @@ def running_disk(domain: libvirt.virDomain, live: _Element, volume: SourceVolume
     """The disk of a running domain that is this volume, if it is as it was declared."""
     for target, disk in disks_of(live):
         chain = chain_of(disk)
+        if chain is None and same_file(file_of(disk) or "", volume.path):
+            layers = " over ".join(f"{path} ({form or 'unknown'})" for path, form in files_of(disk))
+            raise SourceNotCloneable(
+                f"disk {target} stands on {layers}, and vmclone reads files of formats "
+                f"{' and '.join(VolumeFormat)} only; convert it"
+            )
         paths = [os.path.realpath(file.path) for file in chain or ()]
         if os.path.realpath(volume.path) not in paths:
             continue
@@ -34,12 +47,23 @@ def running_disk(domain: libvirt.virDomain, live: _Element, volume: SourceVolume
             volume=volume,
             chain=chain,
             virtual_size=domain.blockInfo(target, 0)[0],
-            allocated=sum(os.stat(file.path).st_blocks * 512 for file in chain),
+            allocated=sum(_allocated(target, file.path) for file in chain),
         )
     raise SourceNotCloneable(
         f"volume[uuid:{volume.uuid}, path:{volume.path}] is no disk of its running domain; correct "
         "the inventory, or attach it"
     )
+
+
+def _allocated(target: str, path: str) -> int:
+    try:
+        return os.stat(path).st_blocks * 512
+    except OSError as error:
+        raise SourceNotCloneable(
+            f"disk {target} stands on {path}, which cannot be read ({error.strerror}), though its "
+            "domain runs: nothing can be copied from it, and it will not start again. Put the file "
+            "back, or shut the VM down and restore it"
+        ) from error
 
 
 def _check_disk(target: str, disk: _Element, volume: SourceVolume) -> None:

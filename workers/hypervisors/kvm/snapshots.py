@@ -3,7 +3,6 @@ QEMU's where libvirt has none."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from uuid import UUID
 
 import libvirt
 from lxml import etree
@@ -21,7 +20,8 @@ from workers.hypervisors.kvm.chains import (
     point_back,
 )
 from workers.hypervisors.kvm.connection import Connection
-from workers.hypervisors.kvm.faults import is_gone, is_invalid_now
+from workers.hypervisors.kvm.faults import is_invalid_now
+from workers.hypervisors.kvm.lookup import by_uuid, source_domain
 from workers.hypervisors.kvm.occupied import occupation
 from workers.hypervisors.kvm.running_disks import running_disk, snapshot_xml
 from workers.hypervisors.snapshots import RunningDisk
@@ -67,7 +67,7 @@ class KvmSnapshots:
         self, domain_uuid: str, disk: FrozenDisk, overlay: Overlay | None, *, confirmed: bool
     ) -> DiskLook:
         with self._connection.opened(self._doing("looking at a source")) as libvirtd:
-            domain = _by_uuid(libvirtd, domain_uuid)
+            domain = by_uuid(libvirtd, domain_uuid)
             if domain is None:
                 self._check_local(domain_uuid, disk)
                 return DiskLook(running=False, overlay=overlay)
@@ -116,7 +116,7 @@ class KvmSnapshots:
     def rewrite(self, domain_uuid: str, disk: FrozenDisk) -> None:
         doing = self._doing(f"putting back disk {disk.target} of domain {domain_uuid}")
         with self._connection.opened(doing) as libvirtd:
-            domain = _by_uuid(libvirtd, domain_uuid)
+            domain = by_uuid(libvirtd, domain_uuid)
             if domain is None or not domain.isPersistent():
                 return
             # With passwords, or they would be gone.
@@ -134,7 +134,7 @@ class KvmSnapshots:
 
     def describe(self, domain_uuid: str, disk: FrozenDisk) -> str:
         with self._connection.opened(self._doing("looking at a source")) as libvirtd:
-            domain = _by_uuid(libvirtd, domain_uuid)
+            domain = by_uuid(libvirtd, domain_uuid)
             if domain is None or not domain.isActive():
                 return (
                     f"libvirt says that its domain is shut off, but a process has "
@@ -147,17 +147,16 @@ class KvmSnapshots:
 
     def thaw(self, domain_uuid: str) -> None:
         with self._connection.opened(self._doing("thawing a source")) as libvirtd:
-            domain = _by_uuid(libvirtd, domain_uuid)
+            domain = by_uuid(libvirtd, domain_uuid)
             if domain is None or not domain.isActive() or not quiesce.is_connected(_xml(domain)):
                 return
-            domain.agentSetResponseTimeout(quiesce.LIMIT_S, 0)
             # One that does not answer now has nothing frozen that anybody here could thaw.
-            with suppress(libvirt.libvirtError):
+            with quiesce.limited(domain), suppress(libvirt.libvirtError):
                 domain.fsThaw()
 
     def runs(self, domain_uuid: str) -> bool:
         with self._connection.opened(self._doing("looking at a source")) as libvirtd:
-            domain = _by_uuid(libvirtd, domain_uuid)
+            domain = by_uuid(libvirtd, domain_uuid)
             return domain is not None and domain.state()[0] == libvirt.VIR_DOMAIN_RUNNING
 
     def suspend(self, domain_uuid: str) -> None:
@@ -166,7 +165,7 @@ class KvmSnapshots:
 
     def resume(self, domain_uuid: str) -> None:
         with self._connection.opened(self._doing("resuming a source")) as libvirtd:
-            domain = _by_uuid(libvirtd, domain_uuid)
+            domain = by_uuid(libvirtd, domain_uuid)
             if domain is None or domain.state()[0] != libvirt.VIR_DOMAIN_PAUSED:
                 return
             try:
@@ -193,19 +192,12 @@ class KvmSnapshots:
         return f"{what} on host {self._host.name}"
 
 
-def _by_uuid(libvirtd: libvirt.virConnect, domain_uuid: str) -> libvirt.virDomain | None:
-    try:
-        return libvirtd.lookupByUUIDString(domain_uuid)
-    except libvirt.libvirtError as error:
-        if is_gone(error):
-            return None
-        raise
-
-
 def _source(libvirtd: libvirt.virConnect, source: SourceRef) -> libvirt.virDomain:
-    """By its uuid, else by its name, as the driver looks for it."""
-    domain = _by_uuid(libvirtd, str(UUID(source.uuid)))
-    return domain if domain is not None else libvirtd.lookupByName(source.name)
+    """Raises SourceVolumeBusy where it is gone since it was seen to run."""
+    domain = source_domain(libvirtd, source)
+    if domain is None:
+        raise SourceVolumeBusy(f"the domain of {source.name} is gone; it is looked for again")
+    return domain
 
 
 def _xml(domain: libvirt.virDomain, flags: int = 0) -> _Element:
@@ -231,20 +223,17 @@ def _quiesced(
 ) -> Consistency | None:
     """None where the agent does not answer, or cannot freeze its guest, and no snapshot is taken:
     libvirt has thawed the guest."""
-    domain.agentSetResponseTimeout(quiesce.LIMIT_S, 0)
-    reached = quiesce.quiesced_by(domain)
-    try:
-        if reached is not None:
-            domain.snapshotCreateXML(snapshot, _SNAPSHOT | _QUIESCE)
-    except libvirt.libvirtError:
-        # It may have been the thawing that failed. Whatever else it was, the snapshot without the
-        # agent meets it too.
-        live = _xml(domain)
-        places = [live_place(disk_of(live, d.target), d.overlay_path) for d in disks]
-        return reached if Place.TOP in places else None
-    finally:
-        with suppress(libvirt.libvirtError):
-            domain.agentSetResponseTimeout(libvirt.VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_DEFAULT, 0)
+    with quiesce.limited(domain):
+        reached = quiesce.quiesced_by(domain)
+        try:
+            if reached is not None:
+                domain.snapshotCreateXML(snapshot, _SNAPSHOT | _QUIESCE)
+        except libvirt.libvirtError:
+            # It may have been the thawing that failed. Whatever else it was, the snapshot without
+            # the agent meets it too.
+            live = _xml(domain)
+            places = [live_place(disk_of(live, d.target), d.overlay_path) for d in disks]
+            return reached if Place.TOP in places else None
     return reached
 
 

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from app.domain.errors import CloneError
@@ -13,6 +14,9 @@ from app.settings import Settings
 from workers.hypervisors import open_hypervisor
 from workers.ops.doctor.findings import Check
 from workers.storage import open_storage
+
+if TYPE_CHECKING:
+    from workers.hypervisors.kvm.driver import KvmHypervisor
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +37,7 @@ def check_host(
     """The rest is left out once libvirt does not answer."""
     what = f"host {host.name}"
     try:
-        hypervisor = open_hypervisor(host, settings)
+        hypervisor: KvmHypervisor = open_hypervisor(host, settings)  # type: ignore[assignment]
         facts = hypervisor.facts()
     except CloneError as error:
         yield Check(f"{what}, libvirt", False, error.details)
@@ -48,7 +52,7 @@ def check_host(
     yield _tool(what)
     yield _accelerator(what, settings.home)
     for network in networks:
-        yield _network(what, network, host)
+        yield _network(what, network, hypervisor)
     for storage in storages:
         yield from _images(what, storage, host, settings)
 
@@ -84,11 +88,9 @@ def _accelerator(what: str, home: Path) -> Check:
     )
 
 
-def _network(what: str, network: HostNetwork, host: HostRef) -> Check:
-    from workers.hypervisors.kvm.networks import fault_of
-
+def _network(what: str, network: HostNetwork, hypervisor: "KvmHypervisor") -> Check:
     name = f"{what}, network {network.name}"
-    fault = fault_of(network.bridge, network.libvirt_network, host)
+    fault = hypervisor.network_fault(network.bridge, network.libvirt_network)
     there = network.libvirt_network or network.bridge
     return Check(name, fault is None, fault or f"{there} is there")
 
