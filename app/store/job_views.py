@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from app.domain.pace import Eta, Pace, eta_of, rate_of
-from app.domain.states import ItemState, JobState, WaitReason
+from app.domain.states import ItemState, JobState
 from app.store.shown import shown_error, shown_time
 from app.store.views import JobView, Policy, SnapshotView
 
@@ -224,10 +224,10 @@ def _bytes_total(row: Row[Any], ended: int, total: int) -> int | None:
     return int((row.bytes_ended or 0) + (row.bytes_open_total or 0))
 
 
-def _wait_reasons(row: Row[Any], waiting: int) -> dict[WaitReason, int]:
-    reasons: dict[WaitReason, int] = {}
+def _wait_reasons(row: Row[Any], waiting: int) -> dict[str, int]:
+    reasons: dict[str, int] = {}
     if waiting and row.wait_reason:
-        reasons[WaitReason(row.wait_reason)] = waiting
+        reasons[row.wait_reason] = waiting
     if row.retrying:
-        reasons[WaitReason.RETRY] = reasons.get(WaitReason.RETRY, 0) + row.retrying
+        reasons["retry"] = reasons.get("retry", 0) + row.retrying
     return reasons

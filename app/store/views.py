@@ -64,7 +64,14 @@ class JobView(TypedDict):
     etaBasis: Annotated[
         Literal["names", "bytes"] | None, Field(description="what the ETA was told from")
     ]
-    waitReasons: Annotated[dict[WaitReason, int], Field(description="how many names wait for what")]
+    # Text to whoever writes it as JSON: an enum is no key there.
+    waitReasons: Annotated[
+        dict[str, int],
+        Field(
+            description="how many names wait for what",
+            json_schema_extra={"propertyNames": {"enum": [*WaitReason]}},
+        ),
+    ]
     consistency: Annotated[str | None, Field(description="of the moment that the clones are of")]
     sourceSnapshot: SnapshotView | None
     priority: Annotated[int, Field(ge=0, le=9)]
