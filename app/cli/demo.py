@@ -12,8 +12,10 @@ from typing import Any
 from rich.console import Console
 
 from app.cli import demo_report
-from app.cli.client import ApiError, Client, Json, find_server
-from app.cli.progress import follow
+from app.cli.client import Client, Json, find_server
+from app.cli.failures import ApiError
+from app.cli.progress import view
+from app.cli.watching import show_until_end
 from app.domain.errors import CloneError
 from app.settings import Settings
 
@@ -106,7 +108,12 @@ async def clone_all(client: Client, console: Console, vm_uuid: str, *, timeout_s
     """Raises ApiError."""
     began_s = time.monotonic()
     job_uuid = await client.clone(vm_uuid, {"names": NAMES, "full": True})
-    await follow(client, job_uuid, console, timeout_s=timeout_s)
+    display = view(console)
+    try:
+        async with asyncio.timeout(timeout_s):
+            await show_until_end(client, job_uuid, display, display.say)
+    except TimeoutError:
+        raise ApiError(f"clone job {job_uuid} has not ended after {timeout_s} s") from None
     took_s = time.monotonic() - began_s
     return Run(job_uuid, await client.items(job_uuid), await client.result(job_uuid), took_s)
 

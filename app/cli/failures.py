@@ -1,4 +1,16 @@
-"""Which exceptions are the operator's to read, and how they read."""
+"""Which exceptions are the user's to read, and how they read."""
+
+
+class ApiError(Exception):
+    """The server refused; the text is what it says."""
+
+    def __init__(self, text: str, *, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class NoAnswer(ApiError):
+    """Nobody answered, or somebody who could not: asked again, it may be otherwise."""
 
 
 def one_line(error: Exception) -> str | None:
@@ -12,7 +24,7 @@ def one_line(error: Exception) -> str | None:
 
     if isinstance(error, CloneError):
         return error.details
-    if isinstance(error, ConfigurationError):
+    if isinstance(error, ConfigurationError | ApiError):
         return str(error)
     if isinstance(error, ValidationError):
         return "; ".join(

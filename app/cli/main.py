@@ -10,23 +10,33 @@ import typer
 
 from app.cli.access_keys import access_keys
 from app.cli.accounts import accounts
+from app.cli.cloning import clone
 from app.cli.demo_command import demo
 from app.cli.doctor import doctor
 from app.cli.failures import one_line
 from app.cli.inventory import inventory
+from app.cli.jobs import cancel, jobs, pause, resume, retry, watch
 from app.cli.limits import limits
+from app.cli.signing_in import login, logout
 from app.cli.starting import migrate_to_head, read_settings
+from app.cli.vms import destroy, vms
 
 app = typer.Typer(
     help="Clones virtual machines in bulk, behind ZStack's CloneVmInstance API.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.add_typer(inventory, name="inventory")
-app.command()(doctor)
-app.add_typer(limits, name="limits")
-app.add_typer(accounts, name="account")
-app.add_typer(access_keys, name="access-key")
+PEOPLE, OPERATORS = "Over HTTP, for everybody", "On the database and this machine, for operators"
+for verb in (clone, jobs, watch, cancel, pause, resume, retry, vms, destroy, login, logout):
+    app.command(rich_help_panel=PEOPLE)(verb)
+app.command(rich_help_panel=OPERATORS)(doctor)
+for name, group in (
+    ("inventory", inventory),
+    ("limits", limits),
+    ("account", accounts),
+    ("access-key", access_keys),
+):
+    app.add_typer(group, name=name, rich_help_panel=OPERATORS)
 
 
 def main() -> None:
@@ -58,10 +68,11 @@ def vmclone(
     pass
 
 
-@app.command()
+@app.command(rich_help_panel=OPERATORS)
 def up() -> None:
     """Run everything on this machine: PostgreSQL, Valkey, the API and a worker."""
-    from app.cli.client import ApiError, find_server, wait_until_ready
+    from app.cli.client import find_server, wait_until_ready
+    from app.cli.failures import ApiError
     from app.embedded.stack import run_stack
 
     settings = read_settings()
@@ -78,10 +89,10 @@ def up() -> None:
     raise typer.Exit(run_stack(settings, migrate=migrate_to_head, alongside=announce))
 
 
-app.command()(demo)
+app.command(rich_help_panel=OPERATORS)(demo)
 
 
-@app.command()
+@app.command(rich_help_panel=OPERATORS)
 def api() -> None:
     """Serve the HTTP API."""
     from app.api.main import run
@@ -89,7 +100,7 @@ def api() -> None:
     run(read_settings())
 
 
-@app.command()
+@app.command(rich_help_panel=OPERATORS)
 def worker(
     host: Annotated[
         list[str] | None, typer.Option("--host", help="Serve this host alone; repeatable.")
@@ -115,7 +126,7 @@ def worker(
     raise typer.Exit(status)
 
 
-@app.command()
+@app.command(rich_help_panel=OPERATORS)
 def migrate() -> None:
     """Bring the database to this version's tables."""
     from app.endpoints import database_url

@@ -1,7 +1,7 @@
 """What operators' verbs share: the database, and how rows are shown."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
@@ -30,12 +30,17 @@ def show_rows(rows: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(rows, indent=2, ensure_ascii=False))
         return
-    widths = {
-        name: max(len(str(row[name] or "")) for row in rows) for name in (rows[0] if rows else ())
-    }
+    cells = [[str(value) if value is not None else "" for value in row.values()] for row in rows]
+    for line in plain_columns(cells):
+        typer.echo(line)
+
+
+def plain_columns(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A line each, as wide as its columns need."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        cells = (f"{row[name] if row[name] is not None else '':<{widths[name]}}" for name in row)
-        typer.echo("  ".join(cells).rstrip())
+        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        yield "  ".join(cells).rstrip()
 
 
 def show_one(row: Mapping[str, Any], *, as_json: bool, text: str) -> None:

@@ -1,7 +1,8 @@
-"""Follows a clone job on the terminal: live where there is one, else a line for each change."""
+"""Shows a job that is followed: live on a terminal, else a line for each change."""
 
-import asyncio
 import time
+from types import TracebackType
+from typing import Protocol, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.filesize import decimal
@@ -10,127 +11,192 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from app.cli.client import ApiError, Client, Json
+from app.cli.client import Json
+from app.cli.following import Look
+from app.cli.words import counts, doing, duration, reason, state_of_job
 
-_INTERVAL_S = 0.1
-_STYLES = {"Succeeded": "green", "Failed": "red", "Canceled": "yellow", "Stranded": "red"}
-
-
-async def follow(client: Client, job_uuid: str, console: Console, *, timeout_s: float) -> Json:
-    """The job as it finished. Raises ApiError if it has not after `timeout_s`."""
-    deadline_s = time.monotonic() + timeout_s
-    view = _Live(console) if console.is_terminal else _Lines(console)
-    with view:
-        while True:
-            # The job first: items read after it are at least as far.
-            job = await client.job(job_uuid)
-            view.show(job, await client.items(job_uuid))
-            if job["state"] == "Finished":
-                return job
-            if time.monotonic() > deadline_s:
-                raise ApiError(f"clone job {job_uuid} is still {job['state']} after {timeout_s} s")
-            await asyncio.sleep(_INTERVAL_S)
+_TALL = 12  # names that are shown at work, where the terminal has room
+_AROUND = 8  # lines of everything else
+_FEW = 20  # names of a job that are each worth a line
+_TOLD = 20  # failures that are; the summary has all
+_EVERY_S = 10.0  # a line about how far it is, at most
+_BAR = 40
+_NAME = 14  # columns at least
 
 
-class _Lines:
-    """For logs and pipes."""
+class View(Protocol):
+    def __enter__(self) -> Self: ...
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
-        self._shown: dict[str, str] = {}
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
 
-    def __enter__(self) -> "_Lines":
+    def show(self, look: Look) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+
+def view(console: Console) -> View:
+    return LiveView(console) if console.is_terminal else Lines(console)
+
+
+class Quiet:
+    """For programs: nothing is shown."""
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         pass
 
-    def show(self, job: Json, items: list[Json]) -> None:
-        self._say("the job", _state(job))
-        for item in items:
-            self._say(item["name"], _doing(item))
+    def show(self, look: Look) -> None:
+        pass
 
-    def _say(self, who: str, what: str) -> None:
-        if self._shown.get(who) != what:
-            self._shown[who] = what
-            self._console.print(f"{who}: {what}", markup=False, highlight=False)
+    def say(self, text: str) -> None:
+        pass
 
 
-class _Live:
-    """An overall bar, what is known of bytes and rate, and each name's step."""
+class Told:
+    """Names that ended, a line each while they are few."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+
+    def lines(self, look: Look) -> list[tuple[str, str]]:
+        """(style, text)."""
+        few = look.job["total"] <= _FEW
+        told = []
+        for item in look.ended:
+            if item["state"] == "Failed":
+                self._failures += 1
+                if self._failures <= _TOLD:
+                    why = reason(item.get("error"), item["name"])
+                    told.append(("red", f"{item['name']}: Failed: {why}"))
+                if self._failures == _TOLD:
+                    told.append(("red", "more that fail are counted and not told"))
+            elif few:
+                style = "green" if item["state"] == "Succeeded" else "yellow"
+                told.append((style, f"{item['name']}: {item['state']}"))
+        return told
+
+
+class Lines(Quiet):
+    """For logs and pipes."""
 
     def __init__(self, console: Console) -> None:
-        self._live = Live(console=console, auto_refresh=False)
+        self._console = console
+        self._told = Told()
+        self._state = ""
+        self._counts = ""
+        self._next_s = 0.0
 
-    def __enter__(self) -> "_Live":
+    def show(self, look: Look) -> None:
+        for _, line in self._told.lines(look):
+            self.say(line)
+        if look.job["state"] == "Finished":
+            return  # the summary follows
+        state = f"{look.job['state']} {sorted(look.job.get('waitReasons') or ())}"
+        now_s = time.monotonic()
+        if state != self._state or (now_s >= self._next_s and counts(look.job) != self._counts):
+            self._state, self._counts = state, counts(look.job)
+            self._next_s = now_s + _EVERY_S
+            self.say(f"{state_of_job(look.job)}: {self._counts}{_how_far(look.job)}")
+
+    def say(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True)
+
+
+class LiveView(Quiet):
+    """An overall bar with what is known of bytes and rate, and the names at work."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        # The summary takes its place.
+        self._live = Live(console=console, auto_refresh=False, transient=True)
+        self._told = Told()
+
+    def __enter__(self) -> Self:
         self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def show(self, job: Json, items: list[Json]) -> None:
-        self._live.update(Group(_overall(job, items), _names(items)), refresh=True)
+    def show(self, look: Look) -> None:
+        for style, line in self._told.lines(look):
+            self._console.print(Text(line, style=style))
+        self._live.update(picture(look, self._console.size.height), refresh=True)
+
+    def say(self, text: str) -> None:
+        self._console.print(Text(text, style="yellow"))
 
 
-def _overall(job: Json, items: list[Json]) -> RenderableType:
-    """Steps, not names, move the bar: they are what is finished and counted."""
-    steps = sum(item.get("stepCount") or 0 for item in items)
-    done = sum(_finished_steps(item) for item in items)
-    total = job.get("total") or len(items)
+def picture(look: Look, height: int) -> RenderableType:
+    """What the live display shows in so many lines."""
+    room = max(1, min(_TALL, height - _AROUND))
+    parts: list[RenderableType] = [_overall(look), _names(look.open[:room])]
+    if len(look.open) > room:
+        parts.append(Text(f"  and {len(look.open) - room:,} more at work", style="dim"))
+    return Group(*parts)
+
+
+def _overall(look: Look) -> RenderableType:
+    job = look.job
+    total = job.get("total") or 1
     ended = sum(job.get(key) or 0 for key in ("succeeded", "failed", "canceled"))
-    row = Table.grid(padding=(0, 2))
-    for _ in range(4):
-        row.add_column(no_wrap=True)
+    begun = sum(_part(item) for item in look.open)
+    row = Table.grid(padding=(0, 2), expand=False)
+    row.add_column(min_width=10, max_width=_BAR, ratio=1)
+    row.add_column(no_wrap=True)
     row.add_row(
         ProgressBar(
-            total=steps or 1,
-            completed=done,
-            width=40,
-            complete_style="cyan",
-            finished_style="green",
+            total=total, completed=ended + begun, complete_style="cyan", finished_style="green"
         ),
-        f"{ended}/{total} names",
-        _bytes(job),
-        _state(job),
+        Text(f"{ended:,}/{total:,}{_how_far(job)}", overflow="ellipsis"),
     )
-    return row
+    state = Text(state_of_job(job), style="bold", overflow="ellipsis", no_wrap=True)
+    state.append(f"  {counts(job)}", style="not bold")
+    return Group(row, state)
 
 
-def _finished_steps(item: Json) -> int:
-    if item["state"] == "Succeeded":
-        return int(item.get("stepCount") or 0)
-    return max(0, int(item.get("stepNumber") or 1) - 1)
+def _part(item: Json) -> float:
+    """How much of one name is done, by its bytes or its finished steps."""
+    if item.get("bytesTotal"):
+        return min(1.0, float(item["bytesDone"] or 0) / float(item["bytesTotal"]))
+    return (float(item.get("stepNumber") or 1) - 1) / float(item.get("stepCount") or 1)
 
 
-def _state(job: Json) -> str:
-    reasons = ", ".join(job.get("waitReasons") or ())
-    return f"{job['state']}, waits: {reasons}" if reasons else str(job["state"])
+def _how_far(job: Json) -> str:
+    """What is known of bytes, rate and the time left."""
+    parts = []
+    if job.get("bytesTotal"):
+        parts.append(f"{decimal(job['bytesDone'] or 0)} of {decimal(job['bytesTotal'])}")
+    elif job.get("bytesDone"):
+        parts.append(decimal(job["bytesDone"]))
+    if job["state"] != "Finished":
+        if job.get("rateBytesPerSecond"):
+            parts.append(f"{decimal(int(job['rateBytesPerSecond']))}/s")
+        if job.get("etaSeconds"):
+            parts.append(f"{duration(job['etaSeconds'])} left")
+    return "".join(f"  {part}" for part in parts)
 
 
-def _bytes(job: Json) -> str:
-    total = job.get("bytesTotal")
-    rate = job.get("rateBytesPerSecond")
-    text = f"{decimal(job.get('bytesDone') or 0)} of {decimal(total)}" if total else ""
-    return f"{text}  {decimal(int(rate))}/s" if rate else text
-
-
-def _names(items: list[Json]) -> Table:
+def _names(items: list[Json]) -> RenderableType:
     table = Table.grid(padding=(0, 2))
+    # Of a narrow terminal's width the names come first.
+    table.add_column(no_wrap=True, min_width=_NAME)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, min_width=len("100 %"), justify="right")
     for item in items:
+        copied = ""
+        if item.get("bytesTotal") and item.get("bytesDone"):
+            copied = f"{100 * item['bytesDone'] // item['bytesTotal']} %"
         table.add_row(
-            f"  {item['name']}", Text(_doing(item), style=_STYLES.get(item["state"], "dim"))
+            Text(f"  {item['name']}", overflow="ellipsis"),
+            Text(doing(item), style="dim", overflow="ellipsis"),
+            copied,
         )
     return table
-
-
-def _doing(item: Json) -> str:
-    """One name in a few words."""
-    state = str(item["state"])
-    if state in {"Granted", "Running", "RollingBack"} and item.get("step"):
-        return f"{state} {item['step']} ({item['stepNumber']} of {item['stepCount']})"
-    if item.get("waitReason"):
-        return f"{state}: {item['waitReason']}"
-    if state == "Failed" and item.get("error"):
-        return f"{state}: {item['error'].get('details')}"
-    return state

@@ -44,6 +44,30 @@ def test_a_usage_error_has_status_2(words: list[str]) -> None:
     assert CliRunner().invoke(app, words).exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["clone", "golden"], "Missing argument 'NAME'"),
+        (["clone", "golden", "x", "--mode", "fast"], "'fast' is not one of"),
+        (["clone", "golden", "x", "--on-failure", "stop"], "keep or allOrNothing, not stop"),
+        (["clone", "golden", "x", "--priority", "10"], "less than or equal to 9"),
+        (["clone", "golden", "x", "--timeout", "soon"], "'soon' is no time"),
+        (["clone", "golden", "x", "--user-data", "/nowhere"], "'/nowhere' does not exist"),
+        (["clone", "golden", "web-{9..1}"], "[web-{9..1}] stands for 0 names"),
+        (["clone", "golden", "x", "--nic", "wide,ipp=1"], "'ipp=1' in 'wide,ipp=1'"),
+        (["watch"], "Missing argument 'JOB'"),
+        (["destroy"], "name VMs, or a job with --job"),
+        (["destroy", "vm", "--job", "1"], "name VMs, or a job with --job"),
+        (["login", "ftp://x"], "ftp://x is no server's URL"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_people_mistype_is_named_without_any_server(words: list[str], says: str) -> None:
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 2, done.output
+    assert says in " ".join(done.output.replace("│", " ").split())
+
+
 def test_no_stack_is_one_line_with_the_way_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

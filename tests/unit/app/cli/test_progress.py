@@ -1,64 +1,114 @@
-"""Following a job shows each change once and ends when the job does."""
+"""What a followed job looks like: few lines in a log, a display on a terminal."""
 
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from rich.console import Console
 
-from app.cli.client import ApiError, Client, Json
-from app.cli.progress import follow
+from app.cli.client import Json
+from app.cli.following import Look
+from app.cli.progress import Lines, LiveView, picture
 
 
-class Job:
-    """A job that is one look further each time."""
-
-    def __init__(self, *looks: tuple[Json, Json]) -> None:
-        self._looks = list(looks)
-        self._item: Json = {}
-
-    async def job(self, _uuid: str) -> Json:
-        job, self._item = self._looks.pop(0) if len(self._looks) > 1 else self._looks[0]
-        return {"total": 1, **job}
-
-    async def items(self, _uuid: str) -> list[Json]:
-        return [{"uuid": "i", "name": "web", "stepCount": 7, **self._item}]
+def look(state: str, *, open: list[Json] | None = None, ended: list[Json] | None = None,  # noqa: A002
+         **job: Any) -> Look:  # fmt: skip
+    counts = {"total": 2, "succeeded": 0, "failed": 0, "canceled": 0, "running": 0, "waiting": 0}
+    base = {"kind": "clone", "state": state, "outcome": None, **counts, **job}
+    return Look(base, open or [], ended or [])
 
 
-WAITS = ({"state": "Running", "waitReasons": ["base"]}, {"state": "Waiting", "waitReason": "base"})
-COPIES: tuple[Json, Json] = (
-    {"state": "Running", "bytesDone": 5, "bytesTotal": 10, "rateBytesPerSecond": 5},
-    {"state": "Running", "step": "copy_root_volume", "stepNumber": 2},
+def an_item(name: str, state: str, **more: Any) -> Json:
+    return {"uuid": name, "name": name, "state": state, **more}
+
+
+WAITS = look("Running", waiting=2, waitReasons={"base": 2})
+COPIES = look(
+    "Running",
+    running=2,
+    open=[
+        an_item("web", "Running", step="copy_root_volume", stepNumber=2, stepCount=6,
+                bytesDone=5, bytesTotal=10),
+        an_item("db", "RollingBack", step="define_vm", stepNumber=4, stepCount=6),
+    ],
+    bytesDone=5,
+    bytesTotal=20,
+    rateBytesPerSecond=3,
+    etaSeconds=65.2,
+)  # fmt: skip
+NO_ROOM = {"details": "no room", "advice": "Free some space."}
+ENDS = look(
+    "Finished",
+    succeeded=1,
+    failed=1,
+    ended=[an_item("web", "Succeeded"), an_item("db", "Failed", error=NO_ROOM)],
 )
-ENDS: tuple[Json, Json] = ({"state": "Finished", "succeeded": 1}, {"state": "Succeeded"})
 
 
-async def shown(job: Job, console: Console, **limits: Any) -> str:
-    with console.capture() as captured:
-        await follow(cast(Client, job), "j", console, **{"timeout_s": 5.0, **limits})
-    return captured.get()
+def logged(*looks: Look) -> list[str]:
+    console = Console(force_terminal=False, width=40)
+    with console.capture() as captured, Lines(console) as lines:
+        for each in looks:
+            lines.show(each)
+    return captured.get().splitlines()
 
 
-async def test_a_log_has_one_line_for_each_change() -> None:
-    text = await shown(Job(WAITS, WAITS, COPIES, ENDS), Console(force_terminal=False))
-    assert text.splitlines() == [
-        "the job: Running, waits: base",
-        "web: Waiting: base",
-        "the job: Running",
-        "web: Running copy_root_volume (2 of 7)",
-        "the job: Finished",
+def test_a_log_has_a_line_for_each_change_however_narrow() -> None:
+    assert logged(WAITS, WAITS, COPIES, COPIES, ENDS) == [
+        "Running: 2 waiting (base)",
+        "Running: 2 running  5 bytes of 20 bytes  3 bytes/s  1 min 5 s left",
         "web: Succeeded",
+        "db: Failed: no room. Free some space.",
     ]
 
 
-async def test_a_terminal_shows_names_bytes_and_rate() -> None:
-    console = Console(force_terminal=True, width=120)
-    text = await shown(Job(WAITS, COPIES, ENDS), console)
-    assert "0/1 names" in text
-    assert "5 bytes of 10 bytes  5 bytes/s" in text
-    assert "1/1 names" in text
-    assert "web  " in text
+def test_a_log_of_ten_thousand_names_is_no_flood() -> None:
+    looks = [
+        look(
+            "Running",
+            total=10_000,
+            succeeded=number,
+            failed=number,
+            ended=[
+                an_item(f"good-{number}", "Succeeded"),
+                an_item(f"bad-{number}", "Failed", error=NO_ROOM),
+            ],
+        )
+        for number in range(5000)
+    ]
+    lines = logged(*looks)
+    assert sum(line.startswith("bad-") for line in lines) == 20
+    assert not any(line.startswith("good-") for line in lines)
+    assert len(lines) < 40
 
 
-async def test_a_job_that_does_not_end_is_given_up() -> None:
-    with pytest.raises(ApiError, match="clone job j is still Running"):
-        await shown(Job(WAITS), Console(force_terminal=False), timeout_s=0.0)
+@pytest.mark.parametrize("width", [30, 60, 120])
+def test_a_terminal_shows_names_bytes_and_rate_in_its_width(width: int) -> None:
+    console = Console(force_terminal=True, width=width, color_system=None)
+    with console.capture() as captured:
+        console.print(picture(COPIES, 24))
+    lines = captured.get().splitlines()
+    assert all(len(line) <= width for line in lines)
+    assert len(lines) == 4
+    assert lines[1].startswith("Running  2 running")
+    assert lines[2].startswith("  web")
+    if width == 120:
+        assert "0/2  5 bytes of 20 bytes  3 bytes/s  1 min 5 s left" in lines[0]
+        assert "copy the root volume (2 of 6)" in lines[2]
+        assert "50 %" in lines[2]
+        assert "taken back from: define (4 of 6)" in lines[3]
+
+
+def test_a_low_terminal_shows_some_names_and_counts_the_rest() -> None:
+    console = Console(force_terminal=True, width=80, color_system=None)
+    many = look("Running", open=[an_item(f"n{n}", "Running") for n in range(50)], total=50)
+    with console.capture() as captured:
+        console.print(picture(many, 12))
+    assert captured.get().splitlines()[-1] == "  and 46 more at work"
+
+
+def test_a_terminal_keeps_what_failed() -> None:
+    console = Console(force_terminal=True, width=80)
+    with console.capture() as captured, LiveView(console) as view:
+        view.show(COPIES)
+        view.show(ENDS)
+    assert "db: Failed: no room. Free some space." in captured.get()
