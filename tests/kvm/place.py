@@ -1,6 +1,8 @@
 """A KVM host with a whole vmclone on it, for the tests of one module."""
 
+import asyncio
 import json
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,12 +11,14 @@ from typing import Any
 
 import yaml
 
-from tests.e2e.stack import Stack, running_stack
+from app.cli.client import Client
+from tests.e2e.stack import JOB_LIMIT_S, Stack, running_stack
 from tests.guest.build import MEMORY_MIB
 from tests.kvm.libvirt_host import BRIDGE, LibvirtHost, libvirt_host, told_accelerator
 
 LAN, LAN_BRIDGE, LAN_NET = "lan", "virbr1", "10.78.0"  # a network of libvirt's, with DHCP
 NO_BRIDGE = "br-gone"
+DATA_MARKER = "the golden data"  # in the data volume of `golden`
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,25 @@ class Place:
             if self.stack.wait_for(job)["succeeded"]:
                 removal = self.stack.ask(lambda client, job=job: client.remove_vms(job))  # type: ignore[misc]
                 assert self.stack.wait_for(removal)["outcome"] == "Succeeded"
+
+    def act(self, vm_uuid: str, action: str, **parameters: Any) -> dict[str, Any]:
+        """The VM after one of its actions, or after a DELETE."""
+
+        async def acted(client: Client) -> dict[str, Any]:
+            path = f"/zstack/v1/vm-instances/{vm_uuid}"
+            if action == "DELETE":
+                accepted = await client._call("DELETE", path)
+            else:
+                accepted = await client._call("PUT", f"{path}/actions", {action: parameters})
+            job, answer = str(accepted["location"]).rsplit("/", 1)[-1], accepted
+            deadline_s = time.monotonic() + JOB_LIMIT_S
+            while "location" in answer:  # it is under way
+                assert time.monotonic() < deadline_s, answer
+                await asyncio.sleep(0.1)
+                answer = await client._call("GET", f"/zstack/v1/api-jobs/{job}")
+            return dict(answer.get("inventory", {}))
+
+        return self.stack.ask(acted)
 
     def run_inside(self, script: str, *arguments: str) -> Any:
         """What a Python script of the worker's kind printed, as JSON."""

@@ -71,56 +71,46 @@ def environment(home: Path) -> dict[str, str]:
     return {**os.environ, "VMCLONE_HOME": str(home), "VMCLONE_PORT": str(free_port())}
 
 
-def test_five_guests_boot_and_are_who_they_are_told(
-    host: LibvirtHost, tmp_path: Path, cloud_guest: Path, somebodys: None
+def test_five_guests_boot_and_what_a_killed_demo_left_goes_before(
+    host: LibvirtHost, tmp_path: Path, guest: Path, somebodys: None
 ) -> None:
-    """With a guest that is built."""
-    home = tmp_path / "a home"
-    packages = home / "kvm-demo/guest/packages"  # downloaded before
-    shutil.copytree(cache_folder() / "packages", packages)
-    done = subprocess.run(
-        command(host, "--once"),
-        env=environment(home),
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT_S,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "every guest boots and answers at its address" in done.stdout
-    assert "BROKEN" not in done.stdout
-    rows = [line.split() for line in done.stdout.splitlines() if line.startswith(" demo-")]
-    assert [row[0] for row in rows] == [f"demo-{number}" for number in range(1, 6)]
-    assert [row[4] for row in rows] == [row[0] for row in rows], "host names"
-    assert len({row[5] for row in rows}) == 5, "machine-ids"
-    assert os.listdir(home / "kvm-demo") == ["guest"]
-
-
-def test_what_a_killed_demo_left_goes_with_the_next_one(
-    host: LibvirtHost, tmp_path: Path, cloud_guest: Path, somebodys: None
-) -> None:
-    """With an image that is given; Ctrl-C ends the second one."""
-    home, image = tmp_path / "home", tmp_path / "mine.qcow2"
-    shutil.copyfile(cloud_guest, image)
+    """The killed one with an image that is given, the other with a guest that is built; Ctrl-C
+    ends it."""
+    home, image = tmp_path / "a home", tmp_path / "mine.qcow2"
+    shutil.copyfile(guest, image)
     content = image.read_bytes()
     before = on_the_host(host)
-    with running_demo(host, home, image) as killed:
-        wait_for_line(killed, "demo-1: Succeeded")
+    with running_demo(host, home, "--image", image) as killed:
+        lines_until(killed, "demo-1: Succeeded")
         os.kill(pid_of(host, killed), signal.SIGKILL)
         killed.wait(timeout=30)
     left = on_the_host(host)
     orphans = left["domains"] - before["domains"]
     assert orphans
     assert DEMO_BRIDGE in left["interfaces"]
-    with running_demo(host, home, image) as served:
-        wait_for_line(served, "serving until Ctrl-C")
+    assert image.read_bytes() == content
+
+    packages = home / "kvm-demo/guest/packages"  # downloaded before
+    shutil.copytree(cache_folder() / "packages", packages)
+    with running_demo(host, home) as served:
+        said = lines_until(served, "serving until Ctrl-C")
+        assert_all_are_who_they_are_told("".join(said))
         clones = on_the_host(host)["domains"] - before["domains"]
         assert len(clones) == 5
         assert not clones & orphans
         assert faults_by_the_doctor(host, home) <= {"host demo-host, KVM"}
         os.kill(pid_of(host, served), signal.SIGINT)
         assert served.wait(timeout=LIMIT_S) == 0
-    assert image.read_bytes() == content
+    assert os.listdir(home / "kvm-demo") == ["guest"]
+
+
+def assert_all_are_who_they_are_told(said: str) -> None:
+    assert "every guest boots and answers at its address" in said
+    assert "BROKEN" not in said
+    rows = [line.split() for line in said.splitlines() if line.startswith(" demo-")]
+    assert [row[0] for row in rows] == [f"demo-{number}" for number in range(1, 6)]
+    assert [row[4] for row in rows] == [row[0] for row in rows], "host names"
+    assert len({row[5] for row in rows}) == 5, "machine-ids"
 
 
 def faults_by_the_doctor(host: LibvirtHost, home: Path) -> set[str]:
@@ -138,9 +128,11 @@ def faults_by_the_doctor(host: LibvirtHost, home: Path) -> set[str]:
 
 
 @contextmanager
-def running_demo(host: LibvirtHost, home: Path, image: Path) -> Iterator["subprocess.Popen[str]"]:
+def running_demo(
+    host: LibvirtHost, home: Path, *words: str | Path
+) -> Iterator["subprocess.Popen[str]"]:
     with subprocess.Popen(
-        command(host, "--image", image),
+        command(host, *words),
         env=environment(home),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -152,14 +144,14 @@ def running_demo(host: LibvirtHost, home: Path, image: Path) -> Iterator["subpro
             started.kill()
 
 
-def wait_for_line(demo: "subprocess.Popen[str]", wanted: str) -> None:
+def lines_until(demo: "subprocess.Popen[str]", wanted: str) -> list[str]:
     assert demo.stdout
     deadline_s = time.monotonic() + LIMIT_S
     seen = []
     for line in demo.stdout:
         seen.append(line)
         if wanted in line:
-            return
+            return seen
         assert time.monotonic() < deadline_s, seen
     raise AssertionError("".join(seen))
 
@@ -207,8 +199,8 @@ def test_a_host_without_libvirts_binding(host: LibvirtHost, tmp_path: Path) -> N
     assert "pip install --require-hashes -r requirements-kvm.lock" in said
 
 
-def test_a_host_without_qemu(host: LibvirtHost, tmp_path: Path, cloud_guest: Path) -> None:
-    said = refused(host, tmp_path, "--image", cloud_guest, PATH="/nonexistent")
+def test_a_host_without_qemu(host: LibvirtHost, tmp_path: Path, guest: Path) -> None:
+    said = refused(host, tmp_path, "--image", guest, PATH="/nonexistent")
     assert "apt-get install qemu-system-x86" in said
 
 
@@ -218,10 +210,10 @@ def test_a_machine_that_cannot_build_a_guest(host: LibvirtHost, tmp_path: Path) 
     assert "--image FILE" in said
 
 
-def test_a_libvirtd_that_does_not_run(host: LibvirtHost, tmp_path: Path, cloud_guest: Path) -> None:
+def test_a_libvirtd_that_does_not_run(host: LibvirtHost, tmp_path: Path, guest: Path) -> None:
     host.kill_libvirtd("TERM")
     try:
-        said = refused(host, tmp_path, "--image", cloud_guest)
+        said = refused(host, tmp_path, "--image", guest)
     finally:
         host.start_libvirtd()
     assert "libvirt does not answer" in said
@@ -229,23 +221,23 @@ def test_a_libvirtd_that_does_not_run(host: LibvirtHost, tmp_path: Path, cloud_g
 
 
 def test_an_interface_of_somebody_elses_that_has_the_name(
-    host: LibvirtHost, tmp_path: Path, cloud_guest: Path
+    host: LibvirtHost, tmp_path: Path, guest: Path
 ) -> None:
     host.run("ip", "link", "add", DEMO_BRIDGE, "type", "bridge")
     try:
-        said = refused(host, tmp_path, "--image", cloud_guest)
+        said = refused(host, tmp_path, "--image", guest)
         assert f"network interface {DEMO_BRIDGE} that vmclone did not make" in said
     finally:
         host.run("ip", "link", "delete", DEMO_BRIDGE)
 
 
 def test_a_folder_of_somebody_elses_that_has_the_name(
-    host: LibvirtHost, tmp_path: Path, cloud_guest: Path
+    host: LibvirtHost, tmp_path: Path, guest: Path
 ) -> None:
     theirs = f"{IMAGES}/vmclone-demo/theirs.raw"
     host.run("sh", "-c", f"mkdir -p $(dirname {theirs}); touch {theirs}")
     try:
-        said = refused(host, tmp_path, "--image", cloud_guest)
+        said = refused(host, tmp_path, "--image", guest)
         assert "was not made by the demo" in said
         host.run("test", "-e", theirs)
     finally:
@@ -253,18 +245,18 @@ def test_a_folder_of_somebody_elses_that_has_the_name(
 
 
 def test_a_port_that_is_taken_leaves_nothing(
-    host: LibvirtHost, tmp_path: Path, cloud_guest: Path
+    host: LibvirtHost, tmp_path: Path, guest: Path
 ) -> None:
     """The last thing that can go wrong before servers start."""
     with host.machine.network():
         taken = socket.create_server(("127.0.0.1", 0))
     with taken:
         port = str(taken.getsockname()[1])
-        said = refused(host, tmp_path, "--image", cloud_guest, VMCLONE_PORT=port)
+        said = refused(host, tmp_path, "--image", guest, VMCLONE_PORT=port)
     assert f"cannot listen on 127.0.0.1:{port}" in said
 
 
-def test_one_demo_at_a_time(host: LibvirtHost, tmp_path: Path, cloud_guest: Path) -> None:
+def test_one_demo_at_a_time(host: LibvirtHost, tmp_path: Path, guest: Path) -> None:
     folder = f"{IMAGES}/vmclone-demo"
     holder = subprocess.Popen(
         host.command(
@@ -277,6 +269,6 @@ def test_one_demo_at_a_time(host: LibvirtHost, tmp_path: Path, cloud_guest: Path
     with holder:
         assert holder.stdout
         holder.stdout.readline()
-        assert "runs on this host already" in refused(host, tmp_path, "--image", cloud_guest)
+        assert "runs on this host already" in refused(host, tmp_path, "--image", guest)
         holder.communicate("", timeout=20)
     host.run("rm", "-r", folder)

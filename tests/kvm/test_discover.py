@@ -32,11 +32,11 @@ HOSTDEV = (
 
 
 @pytest.fixture
-def images(tmp_path: Path, cloud_guest: Path) -> Path:
+def images(tmp_path: Path, guest: Path) -> Path:
     """`golden.qcow2` and `busy.qcow2` stand on `base.qcow2`, which no domain names."""
     folder = tmp_path / "images"
     folder.mkdir()
-    shutil.copyfile(cloud_guest, folder / "base.qcow2")
+    shutil.copyfile(guest, folder / "base.qcow2")
     make_image(folder / "golden.qcow2", "-b", folder / "base.qcow2", "-F", "qcow2")
     make_image(folder / "busy.qcow2", "-b", folder / "base.qcow2", "-F", "qcow2")
     make_image(folder / "passed.qcow2", "1M")

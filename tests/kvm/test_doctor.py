@@ -1,29 +1,19 @@
 """The doctor on a host with a libvirtd of its own."""
 
 import json
-import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.guest.build import READY
 from tests.kvm.domains import TPM, Domain
 from tests.kvm.libvirt_host import BRIDGE
-from tests.kvm.place import LAN, NO_BRIDGE, Place, place
+from tests.kvm.place import LAN, NO_BRIDGE, Place
 from tests.kvm.waiting import until
 
 MAC = "52:54:00:00:00:01"
 AGENT = "<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
-
-
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    with place(tmp_path_factory.mktemp("doctor")) as made:
-        (made.folder / "images").mkdir()
-        yield made
 
 
 def asked(here: Place, *words: str) -> tuple[int, dict[str, tuple[bool, str]]]:
@@ -143,16 +133,13 @@ def test_a_source_that_cannot_be_cloned_says_why(here: Place, domain_type: str) 
     [("no-channel", "", "not configured"), ("no-agent", AGENT, "not connected")],
 )
 def test_a_running_source_whose_agent_does_not_answer(
-    here: Place, cloud_guest: Path, domain_type: str, name: str, devices: str, said: str
+    here: Place, domain_type: str, name: str, devices: str, said: str
 ) -> None:
-    path = here.folder / "images" / f"{name}.qcow2"
-    shutil.copyfile(cloud_guest, path)
-    domain = Domain(name, domain_type, MAC, [path], devices=devices)
+    path = image(here, name)
     here.declare_vm(name, path)
     with here.host.connection() as libvirtd:
+        domain = Domain(name, domain_type, MAC, [path], devices=devices)
         running = libvirtd.createXML(domain.xml())
-        console = here.host.machine.path(f"/var/log/libvirt/{name}.log")
-        until(lambda: console.exists() and READY in console.read_text(), "it is up", within_s=60)
         status, checks = asked(here, "--source", name)
         running.destroy()
     assert status == 1

@@ -12,12 +12,12 @@ from tests.kvm.running.source import running_source
 
 @pytest.fixture(scope="package")
 def world(
-    tmp_path_factory: pytest.TempPathFactory, cloud_guest: Path, domain_type: str
+    tmp_path_factory: pytest.TempPathFactory, guest: Path, domain_type: str
 ) -> Iterator[KvmWorld]:
     folder = tmp_path_factory.mktemp("running")
     with (
         libvirt_host(folder / "host", "host-r") as host,
-        running_source(host, folder, cloud_guest, domain_type) as source,
+        running_source(host, folder, guest, domain_type) as source,
         kvm_world(source, folder) as made,
     ):
         yield made

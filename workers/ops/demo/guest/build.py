@@ -16,13 +16,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from workers.ops.demo.guest.packages import (
-    BOOT_LOADER,
-    CLOUD_KERNEL,
-    FULL_KERNEL,
-    archive,
-    unpack,
-)
+from workers.ops.demo.guest.packages import BOOT_LOADER, KERNEL, archive, unpack
 from workers.ops.demo.guest.tools import MBR, busybox, run
 
 ROOT_MARKER = "the golden root"
@@ -43,26 +37,21 @@ _COMMAND_LINE = (
 # loading a controller ends when its drives were found.
 _FILE_SYSTEMS = ["crc32c_generic", "ext4", "isofs"]
 _DRIVES = ["sd_mod", "sr_mod"]
-_CONTROLLERS = ["virtio_pci", "virtio_blk", "virtio_net", "virtio_scsi", "ahci", "ata_piix"]
+_CONTROLLERS = ["virtio_pci", "virtio_blk", "virtio_net", "virtio_scsi", "ata_piix"]
 _OTHERS = ["evdev", "button", "virtio-rng", "virtio_console", "qemu_fw_cfg"]
 _MODULES = [*_FILE_SYSTEMS, *_DRIVES, *_CONTROLLERS, *_OTHERS]
 _KEPT_S = 24 * 3600
 _STATE = ("var/lib/guest", "var/lib/dbus")
 
 
-def build_guest(folder: Path, *, sata: bool = True) -> Path:
+def build_guest(folder: Path) -> Path:
     """The guest's disk below `folder`, a read-only qcow2 file: made once for all who ask with the
     same scripts. Raises ToolMissing where kernel, boot loader or a program cannot be had, and
-    OperationFailed.
-
-    Without `sata` the guest has the kernel of Debian's cloud images, which sees drives on virtio,
-    SCSI and IDE only; the full kernel takes some two seconds longer to unpack under emulation.
-    """
+    OperationFailed."""
     folder.mkdir(parents=True, exist_ok=True)
-    kernel = FULL_KERNEL if sata else CLOUD_KERNEL
     with (folder / "guest.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        archives = [archive(package, folder / "packages") for package in (kernel, BOOT_LOADER)]
+        archives = [archive(package, folder / "packages") for package in (KERNEL, BOOT_LOADER)]
         built = folder / f"guest-{_digest(archives)}.qcow2"
         if not built.exists():
             with tempfile.TemporaryDirectory(dir=folder) as work:

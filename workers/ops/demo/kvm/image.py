@@ -35,7 +35,7 @@ def given(file: Path) -> GuestImage:
 def built(folder: Path) -> GuestImage:
     """Made once and kept in the folder. Raises ToolMissing, OperationFailed."""
     try:
-        path = build_guest(folder, sata=False)
+        path = build_guest(folder)
     except ToolMissing as error:
         raise ToolMissing(
             f"{error.details}; give an image of your own by --image FILE", cause=error
