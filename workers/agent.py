@@ -46,6 +46,7 @@ FRESH_S = 15.0  # for so long our Celery worker may still be starting
 STOP_GRACE_S = 45.0
 CONTROL_PROCESSES = 2
 CONTROL_SEEN_S = 5
+CONTROL_NAME = "control"
 
 
 class Agent:
@@ -105,7 +106,7 @@ class Agent:
     def run(self) -> int:
         children: list[Child] = []
         if self._control:
-            name = f"control@{socket.gethostname()}"
+            name = f"{CONTROL_NAME}@{socket.gethostname()}"
             children.append(self._child(name, [CONTROL_QUEUE], CONTROL_PROCESSES))
             children.append(Child("webhooks", [*_worker_command(), "--webhooks"]))
         if self._serve_hosts:
@@ -122,9 +123,13 @@ class Agent:
             self._beat_hosts()
             self._remove_stale_locks()
         if self._control:
-            self._redis.set(CONTROL_SEEN_KEY, self._machine_id, ex=CONTROL_SEEN_S)
+            if self._control_lives():
+                self._redis.set(CONTROL_SEEN_KEY, self._machine_id, ex=CONTROL_SEEN_S)
             self._publisher.publish(TaskName.SCHEDULE, expires_s=2 * TICK_S)
             self._publisher.publish(TaskName.SWEEP, expires_s=2 * TICK_S)
+
+    def _control_lives(self) -> bool:
+        return any(c.alive for c in self.children if c.name.startswith(CONTROL_NAME))
 
     def _child(self, name: str, queues: Sequence[str], processes: int) -> Child:
         argv = [*_worker_command(), "--consume", ",".join(queues)]

@@ -5,9 +5,8 @@ from typing import Any
 
 import asyncpg
 import pytest
-import redis.asyncio
 
-from app.queue import CONTROL_SEEN_KEY, TaskName
+from app.queue import TaskName
 from app.store import intake
 from app.store.session import Database
 from tests.engine import Engine
@@ -258,13 +257,3 @@ async def test_a_tenant_sees_only_what_is_its_own(
     assert (vms["inventories"], vms["total"]) == ([], 0)
     every = await (await api.get("/v1/vm-instances?replyWithCount=true", headers=as_admin)).json()
     assert every["total"] == 2
-
-
-async def test_it_is_ready_once_a_worker_is_seen(api: Api, broker_url: str) -> None:
-    broker = redis.asyncio.Redis.from_url(broker_url)
-    await broker.set(CONTROL_SEEN_KEY, "1")
-    try:
-        assert (await api.get("/readyz")).status == 200
-    finally:
-        await broker.delete(CONTROL_SEEN_KEY)
-        await broker.aclose()
