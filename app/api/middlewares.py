@@ -18,7 +18,7 @@ from app.domain.errors import (
     SessionInvalid,
 )
 from app.zstack.forms import BadRequest
-from app.zstack.headers import check_host
+from app.zstack.headers import NoCredentials, check_host
 from app.zstack.signatures import TooSkewed
 
 log = logging.getLogger(__name__)
@@ -57,6 +57,10 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         check_host(request.headers.get("Host"))
         return await handler(request)
+    except NoCredentials as error:
+        # A browser whose cookie has gone must learn that it is to sign in.
+        status, title = (401, "Unauthorized") if own else _REFUSED[BadRequest]
+        return _refused(status, title, str(error), own=own)
     except tuple(_REFUSED) as error:
         status, title = _REFUSED[type(error)]
         return _refused(status, title, str(error), own=own)

@@ -11,6 +11,10 @@ MAX_TIMEOUT_S = 366 * 86400
 _HOST = re.compile(r"([A-Za-z0-9._~-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(:\d{1,5})?")
 
 
+class NoCredentials(BadRequest):
+    """Nobody says who calls. ZStack answers 400."""
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """`Authorization: OAuth <uuid>`."""
@@ -29,10 +33,10 @@ class Signed:
 
 def credential(headers: Mapping[str, str]) -> Session | Signed:
     """The header in one of its forms, which says nothing about who may call yet. Raises
-    BadRequest."""
+    BadRequest, NoCredentials."""
     value = headers.get("Authorization")
     if value is None:
-        raise BadRequest("missing header 'Authorization'")
+        raise NoCredentials("missing header 'Authorization'")
     if value.startswith("OAuth"):
         return Session(value.removeprefix("OAuth").strip().encode("ascii", "ignore").decode())
     if value.startswith("ZStack"):

@@ -33,7 +33,16 @@ l3Networks:
     bridge: br-lab
     ipRanges:
       - {{startIp: 10.30.0.1, endIp: {last}, netmask: 255.255.0.0, gateway: 10.30.255.254}}
+  - name: annex
+    zone: zone-1
+    bridge: br-annex
+    ipRanges:
+      - {{startIp: 10.40.0.1, endIp: 10.40.0.9, netmask: 255.255.0.0, gateway: 10.40.255.254}}
 vmInstances:
+  - {{name: annex-template, cluster: rack-1, host: node-1, state: Stopped, cpuNum: 1,
+      memorySize: 512MiB,
+      volumes: [{{type: Root, primaryStorage: fast, path: /simulated/annex.qcow2, size: 8GiB}}],
+      nics: [{{l3Network: annex, ip: 10.40.254.1}}]}}
   - {{name: golden, cluster: rack-1, host: node-1, state: Stopped, cpuNum: 1, memorySize: 1GiB,
       volumes: [{{type: Root, primaryStorage: fast, path: /simulated/golden.qcow2, size: 20GiB}},
                 {{type: Data, primaryStorage: fast, path: /simulated/golden-data.raw, format: raw,
@@ -88,7 +97,7 @@ class Place:
 
 @contextmanager
 def browsed_place(home: Path, *, step_s: float = 0.01) -> Iterator[Place]:
-    """Each simulated call takes `step_s`. The lab has 199 addresses."""
+    """Each simulated call takes `step_s`. The lab has 199 addresses, the annex 9."""
     with running_stack(home, VMCLONE_SIMULATOR_STEP_S=str(step_s)) as stack:
         place = Place(stack)
         place.declare(last_lab_ip="10.30.0.199")

@@ -15,8 +15,8 @@ SERIOUS = {"serious", "critical"}
 @pytest.fixture(scope="module")
 def job(place: Place) -> str:
     """A finished one in which a name failed."""
-    # The lab has 199 addresses.
-    uuid = place.clone("lab-template", names=[f"lab-{n}" for n in range(200)])
+    # The annex has 9 addresses.
+    uuid = place.clone("annex-template", names=[f"annex-{n}" for n in range(10)])
     assert place.wait_for(uuid)["outcome"] == "PartiallySucceeded"
     return uuid
 
@@ -36,10 +36,10 @@ def each_page(watched: Watched, job: str) -> Iterator[str]:
     """Its name, once it stands as people see it."""
     page = watched.page
     watched.go("jobs")
-    expect(page.get_by_role("row").filter(has_text="lab-template")).to_be_visible()
+    expect(page.get_by_role("row").filter(has_text="annex-template")).to_be_visible()
     yield "jobs"
     watched.go(f"jobs/{job}")
-    expect(page.get_by_role("row", name="lab-0 ")).to_be_visible()
+    expect(page.get_by_role("row", name="annex-0 ")).to_be_visible()
     yield "job"
     page.locator("#item-state").select_option("Failed")
     page.locator(".space .row").first.click()
@@ -146,6 +146,32 @@ def test_the_form_needs_no_mouse(watched: Watched) -> None:
     expect(page.get_by_role("dialog", name="typed-2")).to_be_visible()
     keys.press("Escape")
     assert _focused(page) == "grid"
+
+
+def test_a_preview_tells_what_would_happen_and_reserves_nothing(watched: Watched) -> None:
+    page = watched.page
+    watched.go("clone")
+    page.get_by_label("Source VM").fill("gold")
+    page.get_by_role("option", name="golden").click()
+    page.get_by_label("Names", exact=True).fill("seen-{1..3}")
+    page.get_by_role("button", name="Preview").click()
+    plan = page.get_by_role("region", name="What would happen")
+    expect(plan.get_by_role("row", name="seen-3")).to_contain_text("10.10.")
+    expect(page.get_by_text("Nothing is reserved by a preview")).to_be_visible()
+    watched.go("jobs")
+    expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
+    assert page.get_by_text("seen-3").count() == 0
+
+
+def test_whose_session_has_ended_signs_in_and_is_where_he_was(watched: Watched) -> None:
+    watched.tolerates = lambda fault: "401" in fault
+    page = watched.page
+    watched.go("jobs")
+    expect(page.locator("nav")).to_be_visible()
+    page.context.clear_cookies()
+    watched.go("capacity")
+    sign_in(page)
+    expect(page.get_by_role("heading", name="Capacity", exact=True)).to_be_visible()
 
 
 def test_what_a_form_lacks_is_said_beside_it_and_focused(watched: Watched) -> None:

@@ -128,4 +128,4 @@ async def test_only_admin_sees_hosts_and_storages(
     answer = await api.get(f"/api/v1/{kind}", headers=open_session(database, tenant))
     assert answer.status == 403
     assert (await answer.json())["code"] == "ID.1002"
-    assert (await api.get(f"/api/v1/{kind}")).status == 400  # nobody
+    assert (await api.get(f"/api/v1/{kind}")).status == 401  # nobody

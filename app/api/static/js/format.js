@@ -20,8 +20,9 @@ export function count(value) {
   return value === null || value === undefined ? UNKNOWN : numbers({}).format(value);
 }
 
+/** Rounded down: a hundred is said of nothing that is not whole. */
 export function percent(share) {
-  return numbers({ style: "percent", maximumFractionDigits: 0 }).format(share);
+  return numbers({ style: "percent", maximumFractionDigits: 0 }).format(Math.floor(share * 100) / 100);
 }
 
 export function bytes(value) {
@@ -82,11 +83,11 @@ export function seconds(from, to) {
   return from && to ? (new Date(to) - new Date(from)) / 1000 : null;
 }
 
-/** "~3 min left by bytes", "took 12 s", or null where neither is known. */
+/** {key, text} of how long a job took or of what is left; null where neither is known. */
 export function timeOf(job) {
   if (job.finishedAt) return { key: "job.took", text: duration(seconds(job.createdAt, job.finishedAt)) };
   if (job.etaSeconds === null || job.etaSeconds === undefined) return null;
-  return { key: "job.left", text: duration(job.etaSeconds) };
+  return { key: "job.left", text: duration(Math.max(1, Math.round(job.etaSeconds))) };
 }
 
 export function list(parts) {

@@ -4,6 +4,8 @@
 // that is no stream (a server that starts, a proxy's 502) it gives up for good; then we begin
 // again, with the last id in the address.
 
+import { call } from "./api.js";
+
 const FIRST_RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 15000;
 
@@ -29,6 +31,8 @@ export function follow(path, { on, onStatus, onOpen = () => {} }) {
     source.onerror = () => {
       onStatus("lost");
       if (source.readyState !== EventSource.CLOSED || closed) return;
+      // Perhaps the session has ended: this call leads to the sign-in then.
+      call("/api/v1/session").catch(() => {});
       timer = setTimeout(open, retryMs);
       retryMs = Math.min(retryMs * 2, LONGEST_RETRY_MS);
     };

@@ -26,6 +26,7 @@ let page = null;
 async function start() {
   await speak(preferredLanguage());
   onSessionLost(() => {
+    if (!session) return;
     session = null;
     show();
   });
