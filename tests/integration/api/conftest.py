@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -6,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from aiohttp import ClientResponse
+from aiohttp import ClientResponse, web
 from aiohttp.test_utils import TestClient
 from pydantic import SecretStr
 
@@ -71,6 +72,34 @@ def inventory(database: Database) -> Inventory:
 def as_admin(inventory: Inventory, database: Database) -> dict[str, str]:
     """The headers of a session of admin's."""
     return open_session(database, ADMIN)
+
+
+@pytest.fixture
+def server(settings: Settings, inventory: Inventory) -> Iterator[str]:
+    """Its address: served by a thread of its own, since who asks here waits."""
+    loop, started, place = asyncio.new_event_loop(), threading.Event(), []
+
+    async def start() -> web.AppRunner:
+        runner = web.AppRunner(create_app(settings))
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        place.append(runner.addresses[0][1])
+        started.set()
+        return runner
+
+    def serve() -> None:
+        asyncio.set_event_loop(loop)
+        runner = loop.run_until_complete(start())
+        loop.run_forever()
+        loop.run_until_complete(runner.cleanup())
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    assert started.wait(30)
+    yield f"http://127.0.0.1:{place[0]}"
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
 
 
 @pytest.fixture

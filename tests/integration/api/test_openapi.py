@@ -1,15 +1,10 @@
 """The OpenAPI document: of all that is served, and kept by what is answered."""
 
-import asyncio
 import re
-import threading
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 import schemathesis
-from aiohttp import web
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from schemathesis.core.result import Ok
@@ -19,12 +14,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from app.api.main import create_app
 from app.api.openapi.document import document
 from app.api.openapi.examples import CLONE_JOBS, OF_MESSAGES
 from app.api.routes import OWN, ZSTACK
 from app.domain.clone_job import OWN_FIELDS, ZSTACK_FIELDS, parse_clone_job
-from app.settings import Settings
 from app.zstack.messages import MESSAGES
 from tests.engine import Engine
 from tests.factories import Inventory
@@ -80,34 +73,6 @@ def test_the_clone_form_has_the_members_that_are_taken() -> None:
         parse_clone_job(example)
     everything = CLONE_JOBS["every parameter"]
     assert set(everything) >= {*ZSTACK_FIELDS, "vmInstanceUuid"}
-
-
-@pytest.fixture
-def server(settings: Settings, inventory: Inventory) -> Iterator[str]:
-    """Its address: served by a thread of its own, since who asks here waits."""
-    loop, started, place = asyncio.new_event_loop(), threading.Event(), []
-
-    async def start() -> web.AppRunner:
-        runner = web.AppRunner(create_app(settings))
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        place.append(runner.addresses[0][1])
-        started.set()
-        return runner
-
-    def serve() -> None:
-        asyncio.set_event_loop(loop)
-        runner = loop.run_until_complete(start())
-        loop.run_forever()
-        loop.run_until_complete(runner.cleanup())
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    assert started.wait(30)
-    yield f"http://127.0.0.1:{place[0]}"
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
-    loop.close()
 
 
 def test_answers_are_as_described_whatever_is_asked(
