@@ -72,7 +72,7 @@ def test_a_failed_name_is_understood_and_tried_again(browser: Browser, place: Pl
 def test_a_job_is_paused_resumed_and_cancelled(watched: Watched) -> None:
     page = watched.page
     watched.go("clone")
-    fill_form(page, "golden", "slow-{001..900}")
+    fill_form(page, "golden", "slow-{001..500}")
     page.get_by_role("button", name="Clone", exact=True).click()
     wait_for_more(page, than=0)
     page.get_by_role("button", name="Pause").click()
@@ -87,7 +87,7 @@ def test_a_job_is_paused_resumed_and_cancelled(watched: Watched) -> None:
 
     watched.go("jobs")
     row = page.get_by_role("row").filter(has_text="golden").first
-    expect(row).to_contain_text("900 of 900")
+    expect(row).to_contain_text("500 of 500")
 
 
 def test_what_a_job_made_is_destroyed_after_a_question(watched: Watched, place: Place) -> None:
@@ -109,7 +109,7 @@ def test_what_a_job_made_is_destroyed_after_a_question(watched: Watched, place: 
 def test_the_stream_outlives_a_restart_of_the_server(watched: Watched, place: Place) -> None:
     watched.tolerates = lambda fault: "ERR_" in fault or "50" in fault  # the server is away
     page = watched.page
-    job = place.clone("golden", names=[f"kept-{n}" for n in range(600)])
+    job = place.clone("golden", names=[f"kept-{n}" for n in range(300)])
     watched.go(f"jobs/{job}")
     expect(page.locator(".live")).to_have_text("Live")
     seen = wait_for_more(page, than=0)
