@@ -103,6 +103,7 @@ def show_addresses(
     console: Console, server: Server, settings: Settings, vm_uuid: str, job_uuid: str
 ) -> None:
     password = "in VMCLONE_ADMIN_PASSWORD" if settings.admin_password else server.password
+    _plain(console, f"pages  {server.url}")
     _plain(console, f"API    {server.url}/zstack/v1 (ZStack's), {server.url}/api/v1 (our own)")
     _plain(console, f"login  {server.user}, password {password}")
     _plain(console, f"source {vm_uuid}")
