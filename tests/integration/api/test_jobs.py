@@ -236,7 +236,7 @@ async def test_our_own_errors_are_problems(
 
 async def test_our_own_surface_wants_a_session(api: Api) -> None:
     none = await api.get(f"{OWN}/x")
-    assert (none.status, none.content_type) == (400, "application/problem+json")
+    assert (none.status, none.content_type) == (401, "application/problem+json")
     unknown = await api.get(f"{OWN}/x", headers={"Authorization": "OAuth x"})
     assert (unknown.status, (await unknown.json(content_type=None))["code"]) == (401, "ID.1001")
     put = await api.put(f"{OWN}/x", headers={"Authorization": "OAuth x"})
