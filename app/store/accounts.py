@@ -14,6 +14,7 @@ import asyncpg
 from sqlalchemy import Connection, text
 
 from app.domain.errors import AuthenticationFailed, TooManySessions
+from app.store.session import asked_twice
 
 ADMIN_NAME = "admin"
 ADMIN_UUID = "36c27e8ff05c4780bf6d2fa65700f22e"  # ZStack's constant
@@ -188,16 +189,17 @@ class Caller:
         return self.user_uuid not in {None, self.account_uuid}
 
 
+_CALLER = """
+SELECT a.uuid, a.type = 'SystemAdmin' AS is_admin, s.user_uuid,
+    s.expires_at < clock_timestamp() + make_interval(secs => $2::float8) AS slides
+FROM sessions s JOIN accounts a ON a.uuid = s.account_uuid
+WHERE s.uuid = $1::text AND s.expires_at > clock_timestamp()
+"""
+
+
 async def caller_of(pool: asyncpg.Pool, session_uuid: str, *, timeout_s: int) -> Caller | None:
     """Who holds this session, which slides; None if it is unknown or expired."""
-    row = await pool.fetchrow(
-        "SELECT a.uuid, a.type = 'SystemAdmin' AS is_admin, s.user_uuid, "
-        "s.expires_at < clock_timestamp() + make_interval(secs => $2::float8) AS slides "
-        "FROM sessions s JOIN accounts a ON a.uuid = s.account_uuid "
-        "WHERE s.uuid = $1::text AND s.expires_at > clock_timestamp()",
-        session_uuid,
-        timeout_s,
-    )
+    row = await asked_twice(lambda: pool.fetchrow(_CALLER, session_uuid, timeout_s))
     if row is None:
         return None
     if row["slides"]:

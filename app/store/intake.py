@@ -12,6 +12,7 @@ from app.domain.clone_job import DEFAULT_PRIORITY
 from app.domain.errors import SessionInvalid
 from app.store.codec import error_to_json
 from app.store.models import JobKind
+from app.store.session import POOL_AWAY
 
 # One statement looks the session (or the account that signed) up and writes the job: Accepted with
 # its request, or, for a session that is refused, finished at once without one.
@@ -101,7 +102,7 @@ async def accept(
     arguments = _arguments(submission, session_timeout_s, refusal)
     try:
         row = await pool.fetchrow(_ACCEPT, *arguments)
-    except (asyncpg.PostgresConnectionError, ConnectionError, asyncpg.InterfaceError):
+    except POOL_AWAY:
         found = await pool.fetchrow(
             "SELECT account_uuid FROM jobs WHERE uuid = $1", submission.job_uuid
         )

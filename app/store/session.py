@@ -6,7 +6,7 @@ connection alive and would hold its locks for ever.
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -42,6 +42,7 @@ POOL_AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # used while the server was ending it
     OSError,
 )
 
@@ -161,6 +162,15 @@ async def open_pool(
         | dict(settings)
         | {"application_name": "vmclone api"},
     )
+
+
+async def asked_twice(read: Callable[[], Awaitable[T]]) -> T:
+    """What `read` finds, for what may be done again: a pool learns only by its use that the server
+    has ended a connection, and a restart of the server should fail nobody's request."""
+    try:
+        return await read()
+    except POOL_AWAY:
+        return await read()
 
 
 def open_async_engine(url: str) -> AsyncEngine:

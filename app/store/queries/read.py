@@ -15,6 +15,7 @@ from app.domain.query import Hop, Query, Record, Shape
 from app.store.accounts import Caller
 from app.store.queries.select import Where
 from app.store.queries.sources import SOURCES
+from app.store.session import asked_twice
 
 T = TypeVar("T")
 PAGE = 5000  # uuids a statement
@@ -44,17 +45,24 @@ def load(connection: Connection, shape: Shape, uuids: Sequence[str]) -> list[Rec
 
 async def run_at_once(pool: asyncpg.Pool, query: Query, shape: Shape, caller: Caller) -> Answer:
     """As `run`, past SQLAlchemy, which costs several times what these statements do."""
-    steps = _answer(query, shape, caller)
-    async with pool.acquire() as connection:
-        try:
-            statement = next(steps)
-            while True:
-                numbered, names = with_numbers(statement[0])
-                values = [statement[1][name] for name in names]
-                statement = steps.send(await connection.fetch(numbered, *values))
-        except StopIteration as end:
-            answer: Answer = end.value
-            return answer
+
+    async def run() -> Answer:
+        async with pool.acquire() as connection:
+            return await _on(connection, _answer(query, shape, caller))
+
+    return await asked_twice(run)
+
+
+async def _on(connection: asyncpg.Connection, steps: Steps[T]) -> T:
+    try:
+        statement = next(steps)
+        while True:
+            numbered, names = with_numbers(statement[0])
+            values = [statement[1][name] for name in names]
+            statement = steps.send(await connection.fetch(numbered, *values))
+    except StopIteration as end:
+        result: T = end.value
+        return result
 
 
 def _through(connection: Connection, steps: Steps[T]) -> T:
