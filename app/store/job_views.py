@@ -186,6 +186,7 @@ def _job(row: Row[Any]) -> JobView:
         "startedAt": shown_time(row.started_at),
         "finishedAt": shown_time(row.finished_at),
         "deadlineAt": shown_time(row.deadline_at),
+        "pausedAt": shown_time(row.paused_at),
         "error": shown_error(row.error),
         "retryOf": row.retry_of,
     }

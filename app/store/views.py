@@ -82,6 +82,7 @@ class JobView(TypedDict):
     startedAt: Time | None
     finishedAt: Time | None
     deadlineAt: Time | None
+    pausedAt: Time | None
     error: ErrorView | None
     retryOf: str | None
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from app.zstack.forms import BadRequest
@@ -100,11 +101,19 @@ def _timeout_s(value: str | None) -> int | None:
 
 
 def _web_hook(value: str | None) -> str | None:
-    if value is None:
-        return None
-    if not value.startswith(("http://", "https://")) or len(value) > 2048 or not value.isascii():
+    if value is not None and not _is_web_address(value):
         raise BadRequest("Invalid header[X-Web-Hook], it must be an absolute http or https URL")
     return value
+
+
+def _is_web_address(value: str) -> bool:
+    if len(value) > 2048 or not value.isascii() or not value.isprintable() or " " in value:
+        return False
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a bracket that closes nothing, a port that is no number
+        return False
 
 
 def shown(value: str) -> str:

@@ -81,7 +81,19 @@ def test_any_other_timeout_is_refused(value: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["", "example.com", "ftp://example.com", "http://é", "http://" + "x" * 2048]
+    "value",
+    [
+        "",
+        "example.com",
+        "ftp://example.com",
+        "http://é",
+        "http://" + "x" * 2048,
+        "http://a b/",
+        "http://[",
+        "http://:80/",
+        "http://a:port/",
+        "https:///hook",
+    ],
 )
 def test_a_web_hook_is_an_absolute_url(value: str) -> None:
     with pytest.raises(BadRequest, match=r"^Invalid header\[X-Web-Hook\]"):

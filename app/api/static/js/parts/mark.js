@@ -60,7 +60,7 @@ export function itemState() {
 }
 
 export function isPaused(job) {
-  return job.state !== "Finished" && Boolean(job.pausedAt ?? job.waitReasons?.paused);
+  return job.state !== "Finished" && job.pausedAt !== null;
 }
 
 /** Of a host or storage. */
