@@ -24,15 +24,16 @@ def chromium() -> None:
     require(CHROMIUM.exists(), "chromium is not installed")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def place(chromium: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with browsed_place(tmp_path_factory.mktemp("home")) as place:
         yield place
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(place: Place) -> Iterator[Browser]:
-    """After the stack, which is started with an event loop of its own."""
+    """After the stack, which is started with an event loop of its own; and gone before the next
+    file, because Playwright's loop runs as long as it lives, and no test of asyncio could begin."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
@@ -80,7 +81,7 @@ def sign_in(page: Page, password: str = DEFAULT_PASSWORD) -> None:
     page.keyboard.press("Enter")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def signed_in_state(place: Place, browser: Browser) -> Any:
     """Cookies and storage of somebody who signed in."""
     context = browser.new_context(locale="en-GB")
