@@ -142,7 +142,7 @@ def test_killed_workers_leave_no_name_behind_and_make_none_twice(
     uuid = declare(stack, tmp_path, storage)
     job = stack.clone(
         "golden",
-        names=[f"vm-{n}" for n in range(60)],
+        names=[f"vm-{n}" for n in range(40)],
         full=True,
         systemTags=["cloneMode::full"],
     )

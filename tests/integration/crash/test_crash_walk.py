@@ -29,7 +29,7 @@ ROUND_S = 400  # longer than leases, back-off and the tries of stranded items
 GRACE_S = 60
 MOST_POINTS = 400
 CRASHED = 77
-EVERY = int(os.environ.get("VMCLONE_CRASH_EVERY", "11"))  # `make deep` takes each point
+EVERY = int(os.environ.get("VMCLONE_CRASH_EVERY", "17"))  # `make deep` takes each point
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.kvm.running.source import Source
 from workers.agent import StorageWatch, machine_id
 from workers.ops.doctor.orphans import OrphanAudit
 
-EVERY = int(os.environ.get("VMCLONE_CRASH_EVERY", "12"))  # `make deep` takes each
+EVERY = int(os.environ.get("VMCLONE_CRASH_EVERY", "18"))  # `make deep` takes each
 ENDED_WELL = "Finished Succeeded crash []"
 ROUNDS, ROUND_S = 12, 400  # of passing time, until everything must be at rest
 OWED = "SELECT count(*) FROM source_snapshots WHERE paid_at IS NULL"
