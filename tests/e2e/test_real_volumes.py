@@ -153,7 +153,7 @@ def test_killed_workers_leave_no_name_behind_and_make_none_twice(
     assert killed >= 9
     assert stack.wait_for(job)["outcome"] == "Succeeded"
     entries = stack.ask(lambda client: client.result(job))
-    assert len({entry["inventory"]["uuid"] for entry in entries}) == 60
+    assert len({entry["inventory"]["uuid"] for entry in entries}) == 40
     with stack.database() as database:
         assert_nothing_left_over(database, uuid, storage)
 
