@@ -62,7 +62,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @contextmanager
 def slow_storage(stack: Stack) -> Iterator[None]:
     """Full copies take long, until this is left."""
-    assert stack.vmclone("limits", "set", *RATE, "1MiB").returncode == 0
+    assert stack.vmclone("limits", "set", *RATE, "256KiB").returncode == 0
     try:
         yield
     finally:

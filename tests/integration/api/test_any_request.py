@@ -105,7 +105,6 @@ def source(database: Database, engine: Engine) -> Iterator[str]:
     for job in engine.rows("SELECT uuid FROM jobs WHERE state = 'Accepted'"):
         engine.start(job.uuid)
     jobs = engine.rows("SELECT kind::text, state::text, error, request FROM jobs")
-    assert jobs
     assert [j for j in jobs if j.state == "Accepted" or "SYS.1000" in str(j.error)] == []
 
 
