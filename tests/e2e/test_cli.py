@@ -62,7 +62,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @contextmanager
 def slow_storage(stack: Stack) -> Iterator[None]:
     """Full copies take long, until this is left."""
-    assert stack.vmclone("limits", "set", *RATE, "256KiB").returncode == 0
+    assert stack.vmclone("limits", "set", *RATE, "1MiB").returncode == 0
     try:
         yield
     finally:
@@ -182,7 +182,7 @@ def test_json_is_what_the_api_says_and_nothing_else(stack: Stack) -> None:
 def test_ctrl_c_leaves_the_job_running_and_says_how_to_go_on(stack: Stack) -> None:
     with (
         slow_storage(stack),
-        terminal(stack, "clone", "golden", "long-{1..2}", "--mode", "full", "--wait") as shown,
+        terminal(stack, "clone", "golden", "long-{1..6}", "--mode", "full", "--wait") as shown,
     ):
         shown.wait_for("long-1", "%")
         job = first_uuid(shown.text)
@@ -194,7 +194,7 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_go_on(stack: Stack) -> No
         canceled = stack.vmclone("cancel", job[:8])
         assert canceled.returncode == 0, canceled.stderr
         watched = stack.vmclone("watch", job[:8])
-        assert (watched.returncode, "0 of 2 cloned" in watched.stdout) == (1, True)
+        assert (watched.returncode, "0 of 6 cloned" in watched.stdout) == (1, True)
 
 
 def test_a_killed_api_is_waited_for_and_told_of_once(stack: Stack) -> None:
