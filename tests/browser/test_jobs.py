@@ -2,7 +2,7 @@
 
 import re
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import Watched, sign_in, watch
 from tests.browser.place import Place
@@ -108,6 +108,24 @@ def test_what_a_job_made_is_destroyed_after_a_question(watched: Watched, place: 
     state_of_job(page, "Succeeded")
     page.get_by_role("row", name="gone-1").click()
     expect(page.get_by_role("dialog")).to_contain_text("Succeeded")
+
+
+def test_nothing_can_be_asked_of_a_job_that_is_not_known_yet(
+    watched: Watched, place: Place
+) -> None:
+    job = place.clone("golden", names=["late-1"])
+    place.wait_for(job)
+    page = watched.page
+    path = f"{watched.origin}/api/v1/clone-jobs/{job}"
+    held: list[Route] = []
+    page.route(path, lambda route: held.append(route))
+    with page.expect_request(path):
+        watched.go(f"jobs/{job}")
+    expect(page.get_by_role("link", name="← Jobs")).to_be_visible()
+    remove = page.get_by_role("button", name="Destroy its VMs")
+    expect(remove).to_have_count(0)
+    held.pop().continue_()
+    expect(remove).to_be_visible()
 
 
 def test_the_stream_outlives_a_restart_of_the_server(watched: Watched, place: Place) -> None:

@@ -7,7 +7,7 @@ import { t } from "../i18n.js";
 import { ask } from "../parts/dialog.js";
 import { isPaused } from "../parts/mark.js";
 
-/** Buttons; `paint(job)` shows those that apply. `done(job)` hears of the job a verb answers with. */
+/** Buttons, hidden until `paint(job)` shows those that apply. `done(job)` hears of the job a verb answers with. */
 export function verbs({ failure, done }) {
   const buttons = { pause: button("pause", pause), resume: button("resume", resume), cancel: button("cancel", cancel), retry: button("retry", retry), remove: button("remove", remove) };
   buttons.remove.classList.add("danger");
@@ -17,7 +17,7 @@ export function verbs({ failure, done }) {
   let busy = false;
 
   function button(name, act) {
-    return h("button.button", { type: "button", onclick: () => once(act) }, t(`verb.${name}`));
+    return h("button.button", { type: "button", hidden: true, onclick: () => once(act) }, t(`verb.${name}`));
   }
 
   async function once(act) {
