@@ -63,7 +63,7 @@ def watch(page: Page, origin: str) -> Watched:
 
     def said(message: Any) -> None:
         if message.type in {"error", "warning"}:
-            watched.faults.append(f"{message.type}: {message.text}")
+            watched.faults.append(f"{message.type}: {message.text} {message.location['url']}")
 
     def asked(request: Any) -> None:
         if urlsplit(request.url).netloc != host:

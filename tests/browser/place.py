@@ -69,6 +69,9 @@ class Place:
         """The uuid of the accepted job."""
         return _apart(lambda: self.stack.clone(source, **parameters))
 
+    def pause(self, job: str) -> None:
+        _apart(lambda: self.stack.ask(lambda client: client.control(job, "pause")))
+
     def wait_for(self, job: str) -> dict[str, Any]:
         """The finished job."""
         return _apart(lambda: self.stack.wait_for(job))

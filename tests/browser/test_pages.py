@@ -164,7 +164,7 @@ def test_a_preview_tells_what_would_happen_and_reserves_nothing(watched: Watched
 
 
 def test_whose_session_has_ended_signs_in_and_is_where_he_was(watched: Watched) -> None:
-    watched.tolerates = lambda fault: "401" in fault
+    watched.tolerates = lambda fault: "401" in fault or "400 (Bad Request)" in fault
     page = watched.page
     watched.go("jobs")
     expect(page.locator("nav")).to_be_visible()
@@ -172,6 +172,19 @@ def test_whose_session_has_ended_signs_in_and_is_where_he_was(watched: Watched) 
     watched.go("capacity")
     sign_in(page)
     expect(page.get_by_role("heading", name="Capacity", exact=True)).to_be_visible()
+
+
+def test_a_session_that_a_search_finds_ended_leads_to_the_sign_in(watched: Watched) -> None:
+    """By ZStack's queries, whose answers to that are ZStack's."""
+    watched.tolerates = lambda fault: "401" in fault or "400 (Bad Request)" in fault
+    page = watched.page
+    watched.go("clone")
+    expect(page.get_by_label("Source VM")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    page.context.clear_cookies()
+    page.get_by_label("Source VM").fill("gold")
+    sign_in(page)
+    expect(page.get_by_label("Source VM")).to_be_visible()
 
 
 def test_what_a_form_lacks_is_said_beside_it_and_focused(watched: Watched) -> None:

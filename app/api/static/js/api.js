@@ -64,9 +64,17 @@ const hint = {
 
 /** The JSON of an answer. Raises ApiError. */
 export async function call(path, options = {}) {
+  const asked = csrfToken;
   const answer = await send(path, options);
-  if (answer.status === 401) lost();
+  // A late answer says nothing of who signed in meanwhile.
+  if (asked === csrfToken && (await isLost(path, answer))) lost();
   return bodyOf(answer);
+}
+
+/** ZStack's surface has words of its own for a session that has ended. */
+async function isLost(path, answer) {
+  if (answer.ok || !path.startsWith("/zstack/")) return answer.status === 401;
+  return (await send("/api/v1/session", {})).status === 401;
 }
 
 async function send(path, { method = "GET", body, headers = {} }) {

@@ -16,7 +16,7 @@ const MODES = ["auto", "reflink", "linked", "full"];
 export function clonePage() {
   const failure = faultPlace();
   const plan = h("section.plan", { hidden: true, tabindex: -1, "aria-live": "off" });
-  const source = sourceField();
+  const source = sourceField(failure);
   const names = namesField();
   const options = optionFields(failure);
   const preview = h("button.button", { type: "button", onclick: look }, t("clone.preview"));
@@ -90,12 +90,12 @@ function checked(node, control, wrongText) {
   return wrong.id;
 }
 
-function sourceField() {
+function sourceField(failure) {
   const id = "clone-source";
   const combo = combobox({
     id,
     describedby: `${id}-hint ${id}-wrong`,
-    find,
+    find: (text) => failure.guard(() => find(text)),
     text: (vm) => vm.name,
     note: (vm) => t("clone.source.note", { state: word("vmState", vm.state), cpu: count(vm.cpuNum), memory: bytes(vm.memorySize) }),
     chosen: (vm) => {

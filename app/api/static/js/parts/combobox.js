@@ -5,8 +5,9 @@ import { t } from "../i18n.js";
 
 const TYPING_MS = 150;
 
-/** `find(text)` resolves to options, `text(option)` and `note(option)` show one, `chosen(option)`
- * hears of a choice and, with null, that the text was changed after it. */
+/** `find(text)` resolves to options, to nothing where there was trouble. `text(option)` and
+ * `note(option)` show one, `chosen(option)` hears of a choice and, with null, that the text was
+ * changed after it. */
 export function combobox({ id, describedby, find, text, note, chosen }) {
   const list = h("ul", { id: newId("options"), role: "listbox", "aria-label": t("combo.options"), hidden: true });
   const input = h("input.input", {
@@ -23,7 +24,7 @@ export function combobox({ id, describedby, find, text, note, chosen }) {
     asked += 1;
     const run = asked;
     const found = await find(picked ? "" : input.value.trim());
-    if (run !== asked || document.activeElement !== input) return;
+    if (!found || run !== asked || document.activeElement !== input) return;
     options = found;
     active = options.length && input.value ? 0 : -1;
     draw();
