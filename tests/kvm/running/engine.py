@@ -80,15 +80,15 @@ class KvmWorld:
 
         return self.run(settles)
 
-    def job(self) -> str:
-        """An accepted one, for a clone that is not started."""
+    def job(self, strategy: str = "CreateStopped") -> str:
+        """An accepted one, for one clone."""
         database = Database(self.database_url)
         with database.engine.begin() as connection:
             job = make_job(
                 connection,
                 self.inventory.source,
                 full=True,
-                strategy="CreateStopped",
+                strategy=strategy,
                 systemTags=["cloneMode::linked"],
             )
         database.close()

@@ -3,11 +3,8 @@ before each time, and its guest never stops."""
 
 import os
 import signal
-import time
 from functools import partial
 from itertools import count
-from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from app.queue import TaskName
@@ -15,7 +12,7 @@ from tests.engine import Engine
 from tests.integration.child import Say
 from tests.integration.points import Points
 from tests.kvm.running.engine import ENDED_WELL, EVERY, ROUND_S, KvmWorld
-from tests.kvm.waiting import until
+from tests.kvm.running.killing import Killer, Window
 
 MOST_POINTS = 300
 CALLS = ("snapshotCreateXML", "blockCommit", "blockJobAbort")
@@ -80,54 +77,34 @@ def watched(engine: Engine, points: Points) -> None:
 
 
 # While each call is under way libvirtd is killed so many milliseconds after its beginning; the
-# calls take some 30, 3 and 5. None: before the call.
-WINDOWS: list[tuple[str, float | None]] = [
-    *((call, None) for call in CALLS),
-    *(("snapshotCreateXML", delay_ms) for delay_ms in range(0, 36, 2)),
-    *(("blockCommit", delay_ms / 2) for delay_ms in range(8)),
-    *(("blockJobAbort", delay_ms / 2) for delay_ms in range(12)),
+# calls take some 30, 3 and 5.
+WINDOWS = [
+    *(Window(f"virDomain.{call}", None) for call in CALLS),
+    *(Window("virDomain.snapshotCreateXML", delay_ms) for delay_ms in range(0, 36, 2)),
+    *(Window("virDomain.blockCommit", delay_ms / 2) for delay_ms in range(8)),
+    *(Window("virDomain.blockJobAbort", delay_ms / 2) for delay_ms in range(12)),
 ]
 
 
 def test_libvirtd_is_killed_at_each_window(world: KvmWorld) -> None:
     source = world.source
-    for call, delay_ms in WINDOWS[::EVERY]:
-        where = f"killed {delay_ms} ms into {call}"
+    for window in WINDOWS[::EVERY]:
         job = world.job()
-        world.run(partial(kills_libvirtd, job, call, delay_ms))
+        world.run(partial(kills_libvirtd, job, window))
         source.host.start_libvirtd()
         if source.is_lost():
             assert_put_back_once_stopped(world, job)
-        assert world.end(job) == ENDED_WELL, where
+        assert world.end(job) == ENDED_WELL, window
         if "job" in source.disks(inactive=False)["vda"]:
             assert_put_back_behind_libvirt(world)
         source.assert_as_before()
     print(f"{len(WINDOWS[::EVERY])} windows")
 
 
-def kills_libvirtd(job: str, call: str, delay_ms: float | None, engine: Engine, say: Say) -> None:
-    """In the first such call of a worker, which goes on as it can without."""
-    import libvirt
-
-    made, killer = getattr(libvirt.virDomain, call), Thread(target=kill_libvirtd, args=(delay_ms,))
-
-    def dies_meanwhile(domain: Any, *arguments: Any) -> Any:
-        if not killer.ident:
-            killer.start()
-            if delay_ms is None:
-                killer.join()
-        return made(domain, *arguments)
-
-    setattr(libvirt.virDomain, call, dies_meanwhile)
+def kills_libvirtd(job: str, window: Window, engine: Engine, say: Say) -> None:
+    killer = Killer(window)
     engine.start(job)
     killer.join()
-
-
-def kill_libvirtd(delay_ms: float | None) -> None:
-    pid = int(Path("/run/libvirtd.pid").read_text())
-    time.sleep((delay_ms or 0) / 1000)  # the window is what is looked for
-    os.kill(pid, signal.SIGKILL)
-    until(lambda: not Path(f"/proc/{pid}").exists(), "libvirtd ends", within_s=10, every_s=0.001)
 
 
 def assert_put_back_behind_libvirt(world: KvmWorld) -> None:
