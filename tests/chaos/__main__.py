@@ -1,7 +1,10 @@
 """`make chaos SEEDS=n FIRST_SEED=k`: long fault runs. Status 1 where a promise was broken."""
 
 import argparse
+import shutil
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -42,20 +45,23 @@ def main() -> int:
         apart=asked.apart,
         only=asked.only or (),
     )
-    for run in runs:
-        seeds += 1
-        names += run.names
-        faults += len(run.faults)
-        violations += len(run.findings)
-        print(
-            f"seed {run.plan.seed}: {', '.join(run.faults)}; {run.names} names; "
-            f"all ended {run.settled_s:.1f} s after the last fault",
-            flush=True,
-        )
-        if run.findings:
-            _show(run.findings, run.log if not asked.verbose else [])
+    # A long run that is ended says what it has seen.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt):
+        for run in runs:
+            seeds += 1
+            names += run.names
+            faults += len(run.faults)
+            violations += len(run.findings)
+            print(
+                f"seed {run.plan.seed}: {', '.join(run.faults)}; {run.names} names; "
+                f"all ended {run.settled_s:.1f} s after the last fault",
+                flush=True,
+            )
+            if run.findings:
+                _show(run.findings, run.log if not asked.verbose else [])
     if not violations:
-        folder.rmdir()
+        shutil.rmtree(folder)
     print(table(recoveries))
     print(f"chaos: seeds={seeds} faults={faults} names={names} violations={violations}")
     return 1 if violations else 0
