@@ -218,7 +218,9 @@ def _storages(
             "COALESCE(p.amount, 0) AS pending "
             "FROM primary_storages s JOIN storage_capacities k ON k.primary_storage_uuid = s.uuid "
             "LEFT JOIN (SELECT r.resource_uuid, sum(r.amount) AS amount FROM items i "
-            " JOIN reservations r ON r.holder_uuid = ANY(i.volume_uuids) "
+            # Not `= ANY(i.volume_uuids)`, by which each is compared with each.
+            " CROSS JOIN LATERAL unnest(i.volume_uuids) AS volume (uuid) "
+            " JOIN reservations r ON r.holder_uuid = volume.uuid "
             " WHERE i.state IN ('Granted', 'Running', 'RollingBack') "
             " GROUP BY r.resource_uuid) p ON p.resource_uuid = s.uuid"
         ),
