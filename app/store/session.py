@@ -27,9 +27,9 @@ LIMITS_MS = {
     "statement_timeout": 60_000,
 }
 CONNECT_TIMEOUT_S = 5
-# Deadlock, serialization failure, and a lock that took too long: the transaction is undone and may
-# simply run again.
-_TRY_AGAIN = ("40P01", "40001", "55P03")
+# Deadlock, serialization failure, a lock that took too long, and a process that stood still in the
+# middle: the transaction is undone and may simply run again.
+_TRY_AGAIN = ("40P01", "40001", "55P03", "25P03")
 QUERY_CANCELED = "57014"  # by its statement_timeout
 _TRIES = 5
 # The hot statements find single rows by key: planned once, and never by the statistics of a table
@@ -114,7 +114,7 @@ class Database:
             yield connection
 
     def run(self, work: Callable[[Connection], T]) -> T:
-        """`work` in one transaction; again from its beginning after a deadlock."""
+        """`work` in one transaction; again from its beginning where the server undid it."""
         for attempt in range(_TRIES):
             try:
                 with self.engine.begin() as connection:

@@ -56,18 +56,36 @@ def test_a_hot_statement_that_a_deadlock_ended_is_sent_again(database: Database)
     assert _deadlocks(database) == 1
 
 
+def test_a_transaction_that_stood_still_for_too_long_runs_again(database: Database) -> None:
+    tries: list[int] = []
+
+    def stands_still_once(connection: Connection) -> int:
+        connection.exec_driver_sql(_RENAME, {"name": "a"})
+        tries.append(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+        if len(tries) == 1:
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 1")
+            _wait_for(database, f"NOT EXISTS (SELECT FROM pg_stat_activity WHERE pid = {tries[0]})")
+        return connection.exec_driver_sql(_RENAME, {"name": "b"}).rowcount
+
+    assert database.run(stands_still_once) == 1
+    assert len(set(tries)) == 2
+
+
 def _wait_for_somebody_who_waits(database: Database) -> None:
+    _wait_for(
+        database,
+        "EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
+        "AND datname = current_database())",
+    )
+
+
+def _wait_for(database: Database, condition: str) -> None:
     with database.single() as connection:
         for _ in range(DEADLINE_S * 100):
-            if connection.scalar(
-                text(
-                    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' "
-                    "AND datname = current_database()"
-                )
-            ):
+            if connection.scalar(text(f"SELECT {condition}")):
                 return
             connection.exec_driver_sql("SELECT pg_sleep(0.01)")
-    raise AssertionError("nobody came to wait")
+    raise AssertionError(f"not within {DEADLINE_S} s: {condition}")
 
 
 def _deadlocks(database: Database) -> int:
