@@ -59,7 +59,7 @@ LEFT JOIN job_results r ON r.job_uuid = j.uuid
 LEFT JOIN LATERAL (
     SELECT count(*) AS running, coalesce(sum(bytes_done), 0)::bigint AS bytes_running,
         sum(bytes_total)::bigint AS bytes_open_total
-    FROM items WHERE job_uuid = j.uuid
+    FROM items WHERE job_uuid = j.uuid AND finished_at IS NULL
         AND state IN ('Granted', 'Running', 'Made', 'RollingBack')
 ) o ON j.state <> 'Finished'
 WHERE j.uuid = $1

@@ -16,7 +16,8 @@ from app.store.views import JobView, Policy, SnapshotView
 WINDOW_S = 5
 MOST_RECENT = 500
 # Without the request, whose names may be ten thousand. Open items and the last events are found by
-# an index each; a name's bytes count lately by the share of its run that lies in the window.
+# an index each; a stranded name whose undo is tried again has been counted as failed already. A
+# name's bytes count lately by the share of its run that lies in the window.
 _JOBS = f"""
 SELECT j.*, a.name AS account_name, c.total, c.succeeded, c.failed, c.canceled,
     c.bytes_done AS bytes_ended, o.*, r.*,
@@ -41,7 +42,7 @@ LEFT JOIN LATERAL (
         sum(CASE WHEN state = 'Made' THEN 1
             WHEN state = 'Running' AND bytes_total > 0
                 THEN LEAST(1, bytes_done::float8 / bytes_total) ELSE 0 END)::float8 AS names_begun
-    FROM items WHERE job_uuid = j.uuid
+    FROM items WHERE job_uuid = j.uuid AND finished_at IS NULL
         AND state IN ('Granted', 'Running', 'Made', 'RollingBack')
 ) o ON TRUE
 LEFT JOIN LATERAL (

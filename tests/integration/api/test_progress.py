@@ -4,8 +4,11 @@ from typing import Any
 
 from sqlalchemy import text
 
+from app.domain.errors import OperationFailed
+from app.domain.states import ItemState
+from app.domain.steps import StepName
 from app.queue import TaskName
-from app.store import leases
+from app.store import control, due, items, leases
 from app.store.session import Database
 from tests.engine import Engine
 from tests.factories import Inventory
@@ -158,3 +161,31 @@ async def test_a_page_of_names_that_did_not_change_is_not_sent_again(
     with engine.database.engine.begin() as connection:
         connection.execute(text("UPDATE items SET identity = 'applied'"))
     assert (await api.get(path, headers=tagged)).status == 200
+
+
+async def test_a_stranded_name_that_is_tried_again_is_counted_once(
+    api: Api, inventory: Inventory, as_admin: dict[str, str], engine: Engine, database: Database
+) -> None:
+    engine.publisher.lost = lambda message: message[0] is TaskName.CLONE_VM
+    job = await made(api, as_admin, inventory.source, names=["a", "b"])
+    engine.start(job)
+    stranded, other = engine.rows("SELECT uuid, host_uuid FROM items ORDER BY ordinal")
+    claim = leases.claim(database, stranded.uuid, stranded.host_uuid, owner="w", lease_s=15)
+    assert claim is not None
+    failed = ItemState.FAILED, OperationFailed("it did not start")
+    items.begin_rollback(database, claim, StepName.START_VM, *failed)
+    items.strand(database, claim, delay_s=0, failures=["libvirt is away"])
+    with database.engine.begin() as connection:
+        assert due.stranded_items(connection)
+    assert engine.item_states(job) == ["RollingBack", "Granted"]
+    counts = {"total": 2, "waiting": 0, "running": 1, "succeeded": 0, "failed": 1, "canceled": 0}
+    whole = await got(api, as_admin, f"{JOBS}/{job}")
+    polled = (await got(api, as_admin, f"/zstack/v1/api-jobs/{job}"))["progress"]
+    assert {name: whole[name] for name in counts} == counts
+    assert {name: polled[name] for name in counts} == counts
+    with database.engine.begin() as connection:
+        control.cancel_item(connection, other.uuid)
+    engine.run((TaskName.FINISH, (job,), ""))
+    whole = await got(api, as_admin, f"{JOBS}/{job}")
+    assert (whole["state"], whole["running"], whole["waiting"]) == ("Finished", 0, 0)
+    assert engine.item_states(job) == ["RollingBack", "Canceled"]
