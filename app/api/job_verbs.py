@@ -1,5 +1,5 @@
-"""What people do to a clone job that runs. Every verb may be sent twice and answers with the job
-as it is then."""
+"""What people do to a clone job. Verbs on one that runs may be sent twice and answer with the job
+as it is then; a retry makes a job each time, unless its Idempotency-Key was used before."""
 
 from collections.abc import Callable
 

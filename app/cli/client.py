@@ -171,8 +171,12 @@ class Client:
             return dict(await response.json()), response.headers.get("ETag")
 
     async def control(self, uuid: str, verb: str) -> Json:
-        """cancel, pause, resume or retry; the job as it is then."""
+        """cancel, pause or resume; the job as it is then."""
         return await self._call("POST", f"/api/v1/clone-jobs/{uuid}/{verb}")
+
+    async def retry(self, uuid: str, headers: Mapping[str, str]) -> Json:
+        """The new job of the names that were not cloned."""
+        return await self._call("POST", f"/api/v1/clone-jobs/{uuid}/retry", None, headers)
 
     async def remove_vms(self, job_uuid: str, *, expunge: bool = True) -> str:
         """The uuid of the job that removes what that one made."""

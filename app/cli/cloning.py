@@ -122,13 +122,14 @@ async def _clone(
 ) -> int:
     from app.cli import lookups
     from app.cli.clone_body import resolved
+    from app.cli.submitting import submit_once
     from app.cli.watching import watch
 
     vm = await lookups.find_one(client, lookups.VM, source, "state!=Destroyed")
     body |= {"vmInstanceUuid": vm["uuid"], **await resolved(client, wishes)}
     if dry_run:
         return _show_plan(await client.plan(body), as_json=as_json)
-    job = await client.submit(body, headers)
+    job = await submit_once(lambda named: client.submit(body, named), headers)
     uuid = str(job["uuid"])
     if wait:
         if not as_json:

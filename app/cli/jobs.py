@@ -93,9 +93,11 @@ def retry(
 
     async def work(client: "Client") -> int:
         from app.cli.lookups import find_job
+        from app.cli.submitting import submit_once
         from app.cli.watching import watch
 
-        made = await client.control(await find_job(client, job), "retry")
+        old = await find_job(client, job)
+        made = await submit_once(lambda named: client.retry(old, named), {})
         uuid = str(made["uuid"])
         if wait:
             if not as_json:

@@ -307,12 +307,14 @@ async def test_a_retry_is_a_new_job_of_what_was_not_cloned(
     engine.pass_time(6)
     engine.sweep()
     before = await (await api.get(f"/zstack/v1/api-jobs/{uuid}")).read()
-    key = {"Idempotency-Key": "r"}
+    key = {"Idempotency-Key": "r", "X-Job-UUID": "d" * 32}
     status, again = await post(api, as_admin, None, f"/{uuid}/retry", **key)
     assert status == 202
     assert (again["retryOf"], again["total"], again["priority"]) == (uuid, 1, 7)
+    assert again["uuid"] == "d" * 32
     _, replayed = await post(api, as_admin, None, f"/{uuid}/retry", **key)
     assert replayed["uuid"] == again["uuid"]
+    assert engine.scalar("SELECT count(*) FROM jobs") == 2
     engine.start(again["uuid"])
     items = (await got(api, as_admin, f"/{again['uuid']}/items"))["items"]
     assert [(item["name"], item["state"]) for item in items] == [("a", "Succeeded")]
