@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.completion import complete_job, complete_vm
-from app.cli.people import ALL, AsJson, Profile, console, note, on_server, print_json
+from app.cli.people import ALL, NONE, AsJson, Profile, console, note, on_server, print_json
 from app.domain.states import JobOutcome, JobState
 
 if TYPE_CHECKING:
@@ -63,19 +63,28 @@ def watch(job: Job, as_json: AsJson = False, profile: Profile = None) -> None:
     raise typer.Exit(on_server(profile, work))
 
 
-def cancel(jobs: Jobs, profile: Profile = None) -> None:
-    """End jobs: what waits ends at once, what runs is taken back, what stands already stays."""
-    _control(jobs, "cancel", profile)
+def cancel(jobs: Jobs, as_json: AsJson = False, profile: Profile = None) -> None:
+    """End jobs: what waits ends at once, what runs is taken back, what stands already stays.
+
+    Exit status: 1 where one was refused; the others are done all the same.
+    """
+    _control(jobs, "cancel", profile, as_json=as_json)
 
 
-def pause(jobs: Jobs, profile: Profile = None) -> None:
-    """Begin nothing new of these jobs; what is under way is finished."""
-    _control(jobs, "pause", profile)
+def pause(jobs: Jobs, as_json: AsJson = False, profile: Profile = None) -> None:
+    """Begin nothing new of these jobs; what is under way is finished.
+
+    Exit status: as of `cancel`.
+    """
+    _control(jobs, "pause", profile, as_json=as_json)
 
 
-def resume(jobs: Jobs, profile: Profile = None) -> None:
-    """Let paused jobs go on."""
-    _control(jobs, "resume", profile)
+def resume(jobs: Jobs, as_json: AsJson = False, profile: Profile = None) -> None:
+    """Let paused jobs go on.
+
+    Exit status: as of `cancel`.
+    """
+    _control(jobs, "resume", profile, as_json=as_json)
 
 
 def retry(
@@ -113,15 +122,21 @@ def retry(
     raise typer.Exit(on_server(profile, work))
 
 
-def _control(jobs: list[str], verb: str, profile: str | None) -> None:
-    async def work(client: "Client") -> None:
-        from app.cli.lookups import find_job
+def _control(jobs: list[str], verb: str, profile: str | None, *, as_json: bool) -> None:
+    async def work(client: "Client") -> int:
+        from app.cli.controlling import control_each
         from app.cli.words import counts
 
-        for uuid in [await find_job(client, job) for job in jobs]:
-            print(f"job {uuid} {_TOLD[verb]}: {counts(await client.control(uuid, verb))}")
+        done = []
+        async for job in control_each(client, jobs, verb):
+            done.append(job)
+            if not as_json:
+                print(f"job {job['uuid']} {_TOLD[verb]}: {counts(job)}")
+        if as_json:
+            print_json(done)
+        return ALL if len(done) == len(jobs) else NONE
 
-    on_server(profile, work)
+    raise typer.Exit(on_server(profile, work))
 
 
 async def _list(
