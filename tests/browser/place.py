@@ -69,6 +69,13 @@ class Place:
         """The uuid of the accepted job."""
         return _apart(lambda: self.stack.clone(source, **parameters))
 
+    def refused(self) -> str:
+        """The uuid of a finished job of two names, refused as a whole: its source is unknown."""
+        names = {"names": ["never-1", "never-2"]}
+        job = _apart(lambda: self.stack.ask(lambda client: client.clone("0" * 32, names)))
+        assert self.wait_for(job)["outcome"] == "Failed"
+        return job
+
     def pause(self, job: str) -> None:
         _apart(lambda: self.stack.ask(lambda client: client.control(job, "pause")))
 

@@ -2,12 +2,24 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.conftest import Watched, sign_in, watch
 from tests.browser.place import Place
 
 BAR = "main [role=progressbar]"
+FRAMES = """(many) => new Promise((done) => {
+  const next = () => (many-- > 0 ? requestAnimationFrame(next) : done());
+  next();
+})"""
+
+
+def requests_for(page: Page, part: str) -> list[str]:
+    """Grows by each request whose address has `part`."""
+    seen: list[str] = []
+    page.on("request", lambda request: seen.append(request.url) if part in request.url else None)
+    return seen
 
 
 def fill_form(page: Page, source: str, names: str) -> None:
@@ -147,6 +159,49 @@ def test_the_stream_outlives_a_restart_of_the_server(watched: Watched, place: Pl
     state_of_job(page, "Succeeded")
     assert ended(page) == 300
     expect(page.get_by_role("row", name="kept-")).to_have_count(0)
+
+
+def test_a_refused_job_has_no_names_and_they_are_asked_for_once(
+    watched: Watched, place: Place
+) -> None:
+    job = place.refused()
+    page = watched.page
+    asked = requests_for(page, f"/clone-jobs/{job}/items")
+    watched.go(f"jobs/{job}")
+    expect(page.get_by_text("No name was begun.")).to_be_visible()
+    expect(page.locator(".space .row").first).to_be_hidden()
+    page.evaluate(FRAMES, 60)
+    # Once before the stream is open and once after.
+    assert len(asked) <= 2, asked
+
+
+@pytest.mark.parametrize("state", ["", "Succeeded"])
+def test_names_that_do_not_come_are_asked_for_again_but_not_at_once(
+    watched: Watched, place: Place, state: str
+) -> None:
+    watched.tolerates = lambda fault: "status of 502" in fault
+    job = place.clone("golden", names=["asked-1"])
+    place.wait_for(job)
+    page = watched.page
+    asked = requests_for(page, f"/clone-jobs/{job}/items")
+    is_items = re.compile(f"/clone-jobs/{job}/items")
+    watched.go(f"jobs/{job}")
+    expect(page.get_by_role("row", name="asked-1")).to_be_visible()
+    page.route(is_items, lambda route: route.fulfill(status=502, body="a proxy"))
+    page.get_by_label("State").select_option("Failed")
+    page.get_by_label("State").select_option(state)
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("a proxy")
+    asked.clear()
+    page.evaluate(FRAMES, 60)
+    assert len(asked) <= 4, asked
+    expect(page.get_by_text("No name is in this state.")).to_be_hidden()
+    alert.get_by_role("button", name="Dismiss").click()
+    with page.expect_request(is_items):
+        pass  # the next try, of whose fault nothing new is to be said
+    expect(alert).to_have_count(0)
+    page.unroute(is_items)
+    expect(page.get_by_role("row", name="asked-1")).to_be_visible()
 
 
 def test_only_the_names_that_are_seen_are_in_the_page(watched: Watched, place: Place) -> None:

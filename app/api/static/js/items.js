@@ -4,6 +4,22 @@ import { call } from "./api.js";
 
 const PAGE = 100;
 const KEPT_PAGES = 30;
+const AGAIN_MS = 2000; // after a fault
+
+/** What `work` gives, or null after a fault and a rest. Of faults in a row the first one is told,
+ * so that it can be dismissed. */
+async function tried(source, work) {
+  try {
+    const found = await work();
+    source.troubled = false;
+    return found;
+  } catch (error) {
+    if (!source.troubled) source.failed(error);
+    source.troubled = true;
+    await new Promise((go) => setTimeout(go, AGAIN_MS));
+    return null;
+  }
+}
 
 /** All names: the row is the ordinal. `changed` is called whenever something came. */
 export class AllItems {
@@ -16,6 +32,11 @@ export class AllItems {
 
   get count() {
     return this.total;
+  }
+
+  /** A job that was refused, or is not judged yet, has no names, whatever it was asked for. */
+  get isBare() {
+    return this.pages.get(0)?.length === 0;
   }
 
   at(row) {
@@ -33,13 +54,11 @@ export class AllItems {
     if (this.loading.has(page)) return;
     this.loading.set(page, []);
     this.stale.delete(page);
-    try {
-      const query = new URLSearchParams({ after: page * PAGE - 1, limit: PAGE });
-      const { items } = await call(`/api/v1/clone-jobs/${this.jobUuid}/items?${query}`);
-      if (items.length) this.keep(page, items);
-    } catch (error) {
-      this.failed(error);
-    }
+    const query = new URLSearchParams({ after: page * PAGE - 1, limit: PAGE });
+    const found = await tried(this, () => call(`/api/v1/clone-jobs/${this.jobUuid}/items?${query}`));
+    // An empty page is kept, too, or it would be asked for with each frame.
+    if (found) this.keep(page, found.items);
+    else this.stale.add(page);
     const missed = this.loading.get(page);
     this.loading.delete(page);
     this.patch(missed);
@@ -64,7 +83,7 @@ export class AllItems {
 
   /** After a gap: what is kept may be old, and is shown until it is read again. */
   refresh() {
-    this.stale = new Set(this.pages.keys());
+    this.stale = new Set([...this.pages.keys(), ...this.loading.keys()]);
     this.changed();
   }
 }
@@ -92,18 +111,14 @@ export class ItemsInState {
     if (this.missed || this.complete) return;
     this.missed = [];
     const run = this.run;
-    try {
-      const query = new URLSearchParams({ after: this.reached, limit: PAGE, state: this.state });
-      const { items, next } = await call(`/api/v1/clone-jobs/${this.jobUuid}/items?${query}`);
-      if (run !== this.run) return;
-      this.complete = next === null;
-      this.reached = items.length ? items.at(-1).ordinal : this.reached;
-      for (const item of items) this.put(item);
-    } catch (error) {
-      this.complete = true;
-      this.failed(error);
-    }
+    const query = new URLSearchParams({ after: this.reached, limit: PAGE, state: this.state });
+    const found = await tried(this, () => call(`/api/v1/clone-jobs/${this.jobUuid}/items?${query}`));
     if (run !== this.run) return;
+    if (found) {
+      this.complete = found.next === null;
+      this.reached = found.items.at(-1)?.ordinal ?? this.reached;
+      for (const item of found.items) this.put(item);
+    }
     const missed = this.missed;
     this.missed = null;
     this.patch(missed);

@@ -194,10 +194,13 @@ function namesPart(uuid, failure) {
   );
   let source = null;
   let total = 0;
+  let jobNow = null;
 
   function changed() {
     rows.repaint();
-    const empty = source?.complete === true && source.count === 0;
+    const never = jobNow?.state === "Finished" && source?.isBare === true;
+    const empty = never || (source?.complete === true && source.count === 0);
+    setText(none, t(never ? "job.names.never" : "job.names.none"));
     none.hidden = !empty;
     rows.hidden = empty || (source?.count === 0 && !states.value);
   }
@@ -209,11 +212,16 @@ function namesPart(uuid, failure) {
   }
 
   node.paint = (job) => {
+    // Its names are there, or will never be, once it is judged: what was read before is old.
+    const judged = jobNow?.state === "Accepted" && job.state !== "Accepted";
+    jobNow = job;
     if (!source || (total !== job.total && !states.value)) {
       total = job.total;
       show(states.value);
     }
     total = job.total;
+    if (judged) source.refresh();
+    changed();
   };
   node.patch = (items) => {
     source?.patch(items);

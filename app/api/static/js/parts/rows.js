@@ -34,7 +34,7 @@ export function windowedRows({ label, head, makeRow, open }) {
     const last = Math.min(total - 1, first + seen);
     fitPool(Math.min(seen + 1, total));
     for (let row = first; row <= last; row += 1) place(pool[row % pool.length], row);
-    if (last >= first) source.need(first, last);
+    source.need(first, last);
     const current = pool.length ? pool[active % pool.length] : null;
     setAttribute(scroller, "aria-activedescendant", current?.row === active ? current.id : null);
   }
