@@ -98,7 +98,7 @@ class Lines(Quiet):
             self.say(line)
         if look.job["state"] == "Finished":
             return  # the summary follows
-        state = f"{look.job['state']} {sorted(look.job.get('waitReasons') or ())}"
+        state = f"{state_of_job(look.job)} {sorted(look.job.get('waitReasons') or ())}"
         now_s = time.monotonic()
         if state != self._state or (now_s >= self._next_s and counts(look.job) != self._counts):
             self._state, self._counts = state, counts(look.job)

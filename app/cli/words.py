@@ -39,8 +39,10 @@ def done(job: Json) -> str:
 
 
 def state_of_job(job: Json) -> str:
-    """Once it has finished, how."""
-    return str(job["outcome"] or job["state"]) if job["state"] == "Finished" else str(job["state"])
+    """Once it has finished, how; before that whether it was cancelled."""
+    if job["state"] == "Finished":
+        return str(job["outcome"] or job["state"])
+    return "canceling" if job.get("cancelRequestedAt") else str(job["state"])
 
 
 def counts(job: Json) -> str:

@@ -26,7 +26,7 @@ SELECT j.*, a.name AS account_name, c.total, c.succeeded, c.failed, c.canceled,
 FROM (
     SELECT uuid, kind::text, state::text, outcome::text, account_uuid, vm_instance_uuid, requested,
         wait_reason::text, consistency, priority, policy, ignored, notes, created_at, started_at,
-        finished_at, deadline_at, paused_at, error, retry_of, base_set_uuid
+        finished_at, deadline_at, paused_at, cancel_requested_at, error, retry_of, base_set_uuid
     FROM jobs WHERE {{which}}
 ) j
 LEFT JOIN accounts a ON a.uuid = j.account_uuid
@@ -188,6 +188,7 @@ def _job(row: Row[Any]) -> JobView:
         "finishedAt": shown_time(row.finished_at),
         "deadlineAt": shown_time(row.deadline_at),
         "pausedAt": shown_time(row.paused_at),
+        "cancelRequestedAt": shown_time(row.cancel_requested_at),
         "error": shown_error(row.error),
         "retryOf": row.retry_of,
     }

@@ -83,6 +83,9 @@ class JobView(TypedDict):
     finishedAt: Time | None
     deadlineAt: Time | None
     pausedAt: Time | None
+    cancelRequestedAt: Annotated[
+        Time | None, Field(description="once it was cancelled: what has not ended is taken back")
+    ]
     error: ErrorView | None
     retryOf: str | None
 

@@ -246,8 +246,11 @@ async def test_verbs_answer_with_the_job_and_may_come_twice(
     item = (await got(api, as_admin, f"/{uuid}/items"))["items"][0]
     status, canceled = await post(api, as_admin, None, f"/{uuid}/items/{item['uuid']}/cancel")
     assert (status, canceled["state"]) == (200, "Canceled")
+    assert (await got(api, as_admin, f"/{uuid}"))["cancelRequestedAt"] is None
     for _ in range(2):
-        assert (await post(api, as_admin, None, f"/{uuid}/cancel"))[0] == 200
+        status, view = await post(api, as_admin, None, f"/{uuid}/cancel")
+        assert (status, view["state"]) == (200, "Running")
+        assert view["cancelRequestedAt"].endswith("Z")
     engine.sweep()
     ended = await got(api, as_admin, f"/{uuid}")
     assert (ended["state"], ended["outcome"], ended["canceled"]) == ("Finished", "Canceled", 2)

@@ -45,8 +45,10 @@ def test_counts_leave_out_what_is_nought(job: dict[str, Any], text: str) -> None
 
 
 def test_a_finished_job_is_called_by_its_outcome() -> None:
+    asked = {"cancelRequestedAt": "2026-11-28T00:00:00Z"}
     assert state_of_job(a_job(outcome=None)) == "Running"
-    assert state_of_job(a_job(state="Finished", outcome="Canceled")) == "Canceled"
+    assert state_of_job(a_job(outcome=None, **asked)) == "canceling"
+    assert state_of_job(a_job(state="Finished", outcome="Canceled", **asked)) == "Canceled"
 
 
 def test_failures_are_told_by_their_reasons_and_not_each() -> None:
