@@ -54,15 +54,17 @@ async def submit(
     *,
     fingerprint_of: Any,
     retry_of: str | None = None,
+    account_uuid: str | None = None,
 ) -> web.Response:
-    """Accept the job, or answer with the one that the caller's Idempotency-Key made before."""
+    """Accept the job, or answer with the one that the caller's Idempotency-Key made before. It is
+    `account_uuid`'s, by default the caller's."""
     state = state_of(request)
     headers = job_headers(request.headers)
     timeout_s = headers.timeout_s or state.settings.job_timeout_s
     submission = Submission(
         job_uuid=headers.job_uuid,
         session_uuid=None,
-        account_uuid=caller.account_uuid,
+        account_uuid=account_uuid or caller.account_uuid,
         vm_instance_uuid=form.vm_instance_uuid,
         request=orjson.dumps(await without_passwords(form.parameters)).decode(),
         requested=len(form.parameters["names"]),

@@ -57,7 +57,8 @@ async def cancel_item(request: web.Request) -> web.Response:
 
 
 async def retry_job(request: web.Request) -> web.Response:
-    """A new job of the names that failed or were cancelled, with the same parameters."""
+    """A new job of the names that failed or were cancelled, with the same parameters and of the
+    same account, whoever of those that see the job asks."""
     caller = await require_caller(request)
     job = await load_job(request, caller, request.match_info["uuid"])
     uuid = job["uuid"]
@@ -68,6 +69,8 @@ async def retry_job(request: web.Request) -> web.Response:
             f"clone job {uuid} is {job['state']}; it can be retried once it has finished: wait for "
             "it, or cancel it"
         )
+    if job["account"] is None:
+        raise _conflict(f"clone job {uuid} is no account's that is there; submit its names anew")
     failed = await state_of(request).read(lambda c: job_views.load_failed(c, uuid))
     if not failed.names:
         raise _conflict(f"every name of clone job {uuid} was cloned; there is nothing to retry")
@@ -77,7 +80,14 @@ async def retry_job(request: web.Request) -> web.Response:
         priority=job["priority"],
         policy=failed.policy,
     )
-    return await submit(request, caller, form, fingerprint_of=None, retry_of=uuid)
+    return await submit(
+        request,
+        caller,
+        form,
+        fingerprint_of=None,
+        retry_of=uuid,
+        account_uuid=failed.account_uuid,
+    )
 
 
 async def remove_vms(request: web.Request) -> web.Response:

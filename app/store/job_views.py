@@ -137,11 +137,13 @@ class Failed:
     names: list[str]  # those that were not cloned, in request order
     request: dict[str, Any]
     policy: dict[str, Any] | None
+    account_uuid: str  # whose it is
 
 
 def load_failed(connection: Connection, job_uuid: str) -> Failed:
     job = connection.execute(
-        text("SELECT request, policy, requested FROM jobs WHERE uuid = :uuid"), {"uuid": job_uuid}
+        text("SELECT request, policy, account_uuid FROM jobs WHERE uuid = :uuid"),
+        {"uuid": job_uuid},
     ).one()
     rows = connection.execute(
         text("SELECT name, state::text FROM items WHERE job_uuid = :uuid ORDER BY ordinal"),
@@ -149,7 +151,8 @@ def load_failed(connection: Connection, job_uuid: str) -> Failed:
     ).all()
     names = [row.name for row in rows if row.state != ItemState.SUCCEEDED]
     # Refused before it had items: none of its names was cloned.
-    return Failed(names if rows else list(job.request["names"]), job.request, job.policy)
+    names = names if rows else list(job.request["names"])
+    return Failed(names, job.request, job.policy, job.account_uuid)
 
 
 def _job(row: Row[Any]) -> JobView:

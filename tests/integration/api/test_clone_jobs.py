@@ -326,6 +326,43 @@ async def test_a_retry_is_a_new_job_of_what_was_not_cloned(
     assert (status, "nothing to retry" in problem["detail"]) == (409, True)
 
 
+async def test_an_administrators_retry_is_the_tenants_job(
+    api: Api, inventory: Inventory, as_admin: dict[str, str], engine: Engine, database: Database
+) -> None:
+    tenant = new_tenant(database)
+    job = await made(api, tenant, "0" * 32, names=["a"])
+    engine.start(job["uuid"])
+    status, again = await post(
+        api, as_admin, None, f"/{job['uuid']}/retry", **{"Idempotency-Key": "k"}
+    )
+    assert (status, again["account"]) == (202, job["account"])
+    assert (await got(api, tenant, f"/{again['uuid']}"))["retryOf"] == job["uuid"]
+    _, replayed = await post(
+        api, as_admin, None, f"/{job['uuid']}/retry", **{"Idempotency-Key": "k"}
+    )
+    assert replayed["uuid"] == again["uuid"]
+
+
+@pytest.mark.parametrize("account", [None, "f" * 32], ids=["a refused session", "an account gone"])
+async def test_a_job_of_nobody_is_not_retried(
+    api: Api,
+    inventory: Inventory,
+    as_admin: dict[str, str],
+    engine: Engine,
+    database: Database,
+    account: str | None,
+) -> None:
+    job = await made(api, as_admin, "0" * 32, names=["a"])
+    engine.start(job["uuid"])
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql(
+            "UPDATE jobs SET account_uuid = %s, request = CASE WHEN %s THEN request END",
+            (account, account is not None),
+        )
+    status, problem = await post(api, as_admin, None, f"/{job['uuid']}/retry")
+    assert (status, "is no account's that is there" in problem["detail"]) == (409, True)
+
+
 async def test_a_refused_job_is_retried_whole(
     api: Api, inventory: Inventory, as_admin: dict[str, str], engine: Engine
 ) -> None:
