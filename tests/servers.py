@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
+from psycopg import sql
+
 from app.embedded.postgres import Postgres
 from app.embedded.valkey import Valkey
 
@@ -34,3 +37,16 @@ def valkey(home: Path) -> Iterator[str]:
         yield server.url
     finally:
         child.stop(30)
+
+
+def refuse_connections(database_url: str) -> None:
+    """As if this one database were away: nobody gets in, and who is in is put out."""
+    server, _, name = database_url.rpartition("/")
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(
+            sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name))
+        )
+        connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
+            (name,),
+        )

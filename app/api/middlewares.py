@@ -13,10 +13,12 @@ from app.domain.errors import (
     AuthenticationFailed,
     CloneError,
     InternalError,
+    NotReady,
     PermissionDenied,
     ResourceNotFound,
     SessionInvalid,
 )
+from app.store.session import is_away
 from app.zstack.forms import BadRequest
 from app.zstack.headers import NoCredentials, check_host
 from app.zstack.signatures import TooSkewed
@@ -27,7 +29,10 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 OWN_PREFIX = "/api/v1/"
 COMPRESS_FROM_BYTES = 1024
-_OWN_STATUS = {
+ASK_AGAIN_S = 5  # where the database does not answer
+_OWN_STATUS: dict[type[CloneError], int] = {
+    InternalError: 500,
+    NotReady: 503,
     AuthenticationFailed: 401,
     SessionInvalid: 401,
     PermissionDenied: 403,
@@ -76,11 +81,8 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _refused(error.status, error.reason, error.text or "", own=own)
     except web.HTTPException:
         raise
-    except Exception:
-        # Not its path, which may be a session's.
-        where = {"method": request.method, "route": route_of(request)}
-        log.exception("request failed", extra=where)
-        return _failed(InternalError(), own=own)
+    except Exception as error:
+        return _unexpected(request, error, own=own)
 
 
 def _refused(status: int, title: str, text: str, *, own: bool) -> web.Response:
@@ -92,8 +94,21 @@ def _refused(status: int, title: str, text: str, *, own: bool) -> web.Response:
 def _failed(error: CloneError, *, own: bool) -> web.Response:
     if not own:
         return responses.zstack_error(error)
-    status = _OWN_STATUS.get(type(error), 500 if isinstance(error, InternalError) else 400)
-    return responses.problem(status, error.description, error.details, code=error.code)
+    return responses.error_problem(_OWN_STATUS.get(type(error), 400), error)
+
+
+def _unexpected(request: web.Request, error: Exception, *, own: bool) -> web.Response:
+    """Without its database every request ends here: a line for each is enough."""
+    # Not its path, which may be a session's.
+    where = {"method": request.method, "route": route_of(request)}
+    if not is_away(error):
+        log.error("request failed", extra=where, exc_info=error)
+        return _failed(InternalError(), own=own)
+    log.warning("request without a database", extra=where | {"error": str(error)})
+    text = f"the database does not answer; ask again in {ASK_AGAIN_S} seconds"
+    response = _failed(NotReady(text), own=own)
+    response.headers["Retry-After"] = str(ASK_AGAIN_S)
+    return response
 
 
 def _method_not_allowed(

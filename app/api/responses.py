@@ -6,7 +6,9 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from app.domain.advice import advice_for
 from app.domain.errors import CloneError
+from app.store.codec import error_to_json
 from app.zstack.results import error_result
 
 JSON = "application/json"
@@ -41,9 +43,13 @@ def zstack_error(error: CloneError) -> web.Response:
     return json_bytes(error_result(error.error_code), status=503)
 
 
-def problem(status: int, title: str, detail: str, *, code: str | None = None) -> web.Response:
-    """RFC 9457, with the ErrorCode's code where there is one."""
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    if code is not None:
-        body["code"] = code
+def problem(status: int, title: str, detail: str, **more: str) -> web.Response:
+    """RFC 9457."""
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
     return web.Response(body=orjson.dumps(body), status=status, content_type=PROBLEM)
+
+
+def error_problem(status: int, error: CloneError) -> web.Response:
+    """The same with the ErrorCode's code, and what to do about it."""
+    advice = advice_for(error_to_json(error))
+    return problem(status, error.description, error.details, code=error.code, advice=advice)

@@ -285,17 +285,17 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncGenerator[str]:
 def _refusal(response: aiohttp.ClientResponse, body: str) -> ApiError:
     """In the server's words, whichever surface answered."""
     text = f"{response.url} answers {response.status} {response.reason}: {body[:200].strip()}"
-    refused = False
+    refused, code = False, None
     try:
         content = orjson.loads(body)
         error = content.get("error") or content
         text = str(error.get("details") or error.get("detail") or text)
-        refused = "error" in content
+        refused, code = "error" in content, error.get("code")
     except (ValueError, AttributeError):
         pass
     # ZStack's surface refuses with 503 and an error; any other such status is no judgement.
     away = response.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not refused
-    return (NoAnswer if away else ApiError)(text, status=response.status)
+    return (NoAnswer if away else ApiError)(text, status=response.status, code=code)
 
 
 async def wait_until_ready(server: Server, *, timeout_s: float) -> None:

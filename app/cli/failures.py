@@ -4,9 +4,10 @@
 class ApiError(Exception):
     """The server refused; the text is what it says."""
 
-    def __init__(self, text: str, *, status: int | None = None) -> None:
+    def __init__(self, text: str, *, status: int | None = None, code: str | None = None) -> None:
         super().__init__(text)
         self.status = status
+        self.code = code  # of its ErrorCode
 
 
 class NoAnswer(ApiError):

@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 from app.cli.client import Client, Json
 from app.cli.failures import ApiError, NoAnswer
+from app.domain.errors import NotReady
 
 _LOOK_EVERY_S = 0.25
 _LOOK_EVERY_AT_LARGE_S = 1.0
@@ -78,7 +79,7 @@ async def follow(client: Client, job_uuid: str, say: Callable[[str], None]) -> A
                     if look.job["state"] == "Finished":
                         return
         except ApiError as exc:
-            if seen.streams and exc.status in _NO_EVENTS:
+            if seen.streams and exc.status in _NO_EVENTS and exc.code != NotReady.code:
                 seen.streams = False
             elif isinstance(exc, NoAnswer):
                 await patience.wait(exc)

@@ -17,6 +17,7 @@ from psycopg import Cursor
 from psycopg.rows import namedtuple_row
 from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 T = TypeVar("T")
@@ -35,14 +36,18 @@ _TRIES = 5
 # The hot statements find single rows by key: planned once, and never by the statistics of a table
 # that was empty a moment ago.
 _HOT_PLANS = " -c plan_cache_mode=force_generic_plan -c enable_seqscan=off"
-# The server does not answer, or gave up on the statement: nothing is known of its effect, and the
-# same may work a little later.
+# The server does not answer, lets nobody in, or gave up on the statement: nothing is known of its
+# effect, and the same may work a little later.
 DATABASE_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, OperationalError, InterfaceError)
 POOL_AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # used while the server was ending it
+    asyncpg.InsufficientResourcesError,  # no connection is left, or no room
+    asyncpg.ObjectNotInPrerequisiteStateError,  # the database takes no connections
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.InvalidAuthorizationSpecificationError,
     OSError,
 )
 
@@ -162,6 +167,15 @@ async def open_pool(
         | dict(settings)
         | {"application_name": "vmclone api"},
     )
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether a pool or the asynchronous engine raised it because the server is away."""
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or isinstance(
+            error.orig.__cause__ if error.orig else None, POOL_AWAY
+        )
+    return isinstance(error, (*POOL_AWAY, PoolTimeoutError))
 
 
 async def asked_twice(read: Callable[[], Awaitable[T]]) -> T:

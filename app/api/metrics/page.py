@@ -18,7 +18,7 @@ from app.api.paths import route_of
 from app.api.state import ApiState, state_of
 from app.store import figures
 from app.store.figures import Figures
-from app.store.session import POOL_AWAY
+from app.store.session import POOL_AWAY, is_away
 from app.zstack.forms import BadRequest
 
 log = logging.getLogger(__name__)
@@ -76,8 +76,9 @@ async def _load(state: ApiState) -> Figures | None:
                 storage_full_copies=settings.storage_full_copies,
             )
         )
-    except (DBAPIError, *POOL_AWAY):
-        log.warning("metrics without the database", exc_info=True)
+    except (DBAPIError, *POOL_AWAY) as error:
+        unknown = None if is_away(error) else error
+        log.warning("metrics without the database", extra={"error": str(error)}, exc_info=unknown)
         return None
 
 

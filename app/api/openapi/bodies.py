@@ -123,13 +123,14 @@ class SessionView(TypedDict):
 
 
 class Problem(TypedDict, total=False):
-    """RFC 9457, with the ErrorCode's code where there is one."""
+    """RFC 9457, with the ErrorCode's code and what to do about it where there is one."""
 
     type: str
     title: str
     status: int
     detail: str
     code: str
+    advice: str
 
 
 class Health(TypedDict):

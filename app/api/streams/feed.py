@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from app.api.state import ApiState
 from app.api.streams.messages import Message, placed
 from app.api.streams.sources import Source
+from app.store.session import is_away
 
 log = logging.getLogger(__name__)
 
@@ -113,8 +114,13 @@ class Feed:
         while not await self._is_stopped_within(LOOK_EVERY_S):
             try:
                 await self._look()
-            except Exception:  # the database is away: readers wait for it
-                log.warning("a stream could not look at its jobs", exc_info=True)
+            except Exception as error:  # the database is away: readers wait for it
+                unknown = None if is_away(error) else error
+                log.warning(
+                    "a stream could not look at its jobs",
+                    extra={"error": str(error)},
+                    exc_info=unknown,
+                )
             if self.source.ended:
                 self.stop()
 

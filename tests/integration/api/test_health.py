@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import redis
 from pydantic import SecretStr
-from sqlalchemy import create_engine, text
 
 from app.api.main import create_app
 from app.queue import CONTROL_SEEN_KEY
@@ -47,16 +46,7 @@ async def test_without_its_database_it_is_alive_and_not_ready(
     api: Api, broker: redis.Redis, database_url: str
 ) -> None:
     broker.set(CONTROL_SEEN_KEY, "1")
-    server, _, name = database_url.rpartition("/")
-    url = server.replace("postgresql:", "postgresql+psycopg:") + "/postgres"
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false"))
-        connection.execute(
-            text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"),
-            {"name": name},
-        )
-    engine.dispose()
+    servers.refuse_connections(database_url)
     assert await ready(api) == (503, {"database": False, "broker": True, "worker": True})
     assert (await api.get("/healthz")).status == 200
 

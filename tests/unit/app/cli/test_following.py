@@ -115,6 +115,14 @@ async def test_a_server_that_is_away_is_told_of_once_each_time() -> None:
     assert said == ["http://s does not answer; the job goes on, and it is asked again"] * 2
 
 
+async def test_a_server_without_its_database_is_asked_for_its_events_again() -> None:
+    away = NoAnswer("the database does not answer", status=503, code="SYS.1010")
+    finished = [("3", {"job": a_job("Finished")}), ("4", {"end": {"uuid": JOB}})]
+    server = Streamed([("2", {"job": a_job("Running")})], away, finished)
+    assert (await followed(server))[-1].job["state"] == "Finished"
+    assert server.last_ids == [None, "2", "2"]
+
+
 async def test_one_that_stays_away_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "_PATIENCE_S", -1)
     with pytest.raises(NoAnswer, match="the job goes on without being watched"):
