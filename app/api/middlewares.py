@@ -8,7 +8,7 @@ from aiohttp.web_response import ContentCoding
 
 from app.api import responses
 from app.api.bodies import TooLarge, TooSlow
-from app.api.paths import api_path, route_of
+from app.api.paths import OWN_PREFIX, api_path, route_of
 from app.domain.errors import (
     AuthenticationFailed,
     CloneError,
@@ -27,7 +27,6 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-OWN_PREFIX = "/api/v1/"
 COMPRESS_FROM_BYTES = 1024
 ASK_AGAIN_S = 5  # where the database does not answer
 _OWN_STATUS: dict[type[CloneError], int] = {

@@ -4,6 +4,8 @@ import re
 
 from aiohttp import web
 
+OWN_PREFIX = "/api/v1/"
+
 
 def api_path(request: web.Request) -> str:
     """Decoded, from `/v1`: without the context path and repeated slashes."""

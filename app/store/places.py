@@ -5,20 +5,22 @@ would be given.
 """
 
 import ipaddress
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
 from app.domain.placement import Candidate
 from app.settings import Settings
-from app.store import shares, world
+from app.store import shares, views, world
+from app.store.shown import shown_time
+from app.store.views import HostView, IpRangeView, PrimaryStorageView
 from app.store.world import Defaults, StorageView, World
 
 _LARGEST_COUNT = 2**53 - 1  # more is no exact number in a browser
 
 
-def load_hosts(connection: Connection, settings: Settings) -> list[dict[str, Any]]:
+def load_hosts(connection: Connection, settings: Settings) -> list[HostView]:
     """By name. CPUs and memory are over-provisioned ones; what others run on the host is used."""
     candidates = {
         candidate.uuid: candidate for candidate in _world(connection, settings).candidates
@@ -34,10 +36,10 @@ def load_hosts(connection: Connection, settings: Settings) -> list[dict[str, Any
     return [_host(row, candidates[row.uuid]) for row in rows if row.uuid in candidates]
 
 
-def load_primary_storages(connection: Connection, settings: Settings) -> list[dict[str, Any]]:
+def load_primary_storages(connection: Connection, settings: Settings) -> list[PrimaryStorageView]:
     """By name. Used is what its file system holds, reserved what volumes and bases of ours were
     promised, available what a new one could have; before a worker saw it used is null."""
-    views = _world(connection, settings).storages
+    storages = _world(connection, settings).storages
     rows = connection.execute(
         text(
             "SELECT s.uuid, s.state::text AS state, s.seen_at, s.physical_total, s.physical_free, "
@@ -45,10 +47,10 @@ def load_primary_storages(connection: Connection, settings: Settings) -> list[di
             "JOIN storage_capacities k ON k.primary_storage_uuid = s.uuid ORDER BY s.name"
         )
     ).all()
-    return [_storage(row, views[row.uuid]) for row in rows if row.uuid in views]
+    return [_storage(row, storages[row.uuid]) for row in rows if row.uuid in storages]
 
 
-def load_ip_ranges(connection: Connection, *, account_uuid: str | None) -> list[dict[str, Any]]:
+def load_ip_ranges(connection: Connection, *, account_uuid: str | None) -> list[IpRangeView]:
     """By network and address; of the networks shared with the account, None sees all. Used are
     addresses that a NIC has, whoever gave it to it; `total` is null past 2^53."""
     rows = connection.execute(
@@ -74,7 +76,7 @@ def _world(connection: Connection, settings: Settings) -> World:
     )
 
 
-def _host(row: Row[Any], candidate: Candidate) -> dict[str, Any]:
+def _host(row: Row[Any], candidate: Candidate) -> HostView:
     return {
         "uuid": row.uuid,
         "name": row.name,
@@ -82,7 +84,7 @@ def _host(row: Row[Any], candidate: Candidate) -> dict[str, Any]:
         "hypervisorType": row.hypervisor_type,
         "state": row.state,
         "status": _status(row.seen_at, connected=candidate.connected),
-        "seenAt": _time(row.seen_at),
+        "seenAt": shown_time(row.seen_at),
         "cpuTotal": row.total_cpu,
         "cpuUsed": row.total_cpu - candidate.free_cpu,
         "memoryTotalBytes": row.total_memory,
@@ -92,7 +94,7 @@ def _host(row: Row[Any], candidate: Candidate) -> dict[str, Any]:
     }
 
 
-def _storage(row: Row[Any], view: StorageView) -> dict[str, Any]:
+def _storage(row: Row[Any], view: StorageView) -> PrimaryStorageView:
     seen = row.physical_total is not None and row.physical_free is not None
     return {
         "uuid": row.uuid,
@@ -111,14 +113,14 @@ def _storage(row: Row[Any], view: StorageView) -> dict[str, Any]:
     }
 
 
-def _status(seen_at: datetime | None, *, connected: bool) -> str:
+def _status(seen_at: datetime | None, *, connected: bool) -> views.Connection:
     """ZStack's words."""
     if seen_at is None:
         return "Connecting"
     return "Connected" if connected else "Disconnected"
 
 
-def _range(row: Row[Any]) -> dict[str, Any]:
+def _range(row: Row[Any]) -> IpRangeView:
     first, last = ipaddress.ip_address(row.start_ip), ipaddress.ip_address(row.end_ip)
     total = int(last) - int(first) + 1
     return {
@@ -130,7 +132,3 @@ def _range(row: Row[Any]) -> dict[str, Any]:
         "total": total if total <= _LARGEST_COUNT else None,
         "used": row.used,
     }
-
-
-def _time(moment: datetime | None) -> str | None:
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z") if moment else None

@@ -7,13 +7,15 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from app.domain.job_kind import JobKind
-from app.domain.plan import CloneMethod
+from app.domain.plan import CloneMethod, HypervisorType, StorageType
 from app.domain.states import ItemState, JobOutcome, JobState, WaitReason
 from app.domain.steps import StepName
 
 Time = Annotated[str, Field(description="UTC", json_schema_extra={"format": "date-time"})]
 Bytes = Annotated[int, Field(ge=0, description="bytes")]
 Count = Annotated[int, Field(ge=0)]
+Enabled = Literal["Enabled", "Disabled"]
+Connection = Literal["Connecting", "Connected", "Disconnected"]
 
 
 class ErrorView(TypedDict, total=False):
@@ -159,3 +161,55 @@ JobsPage = TypedDict(
 class ItemsPage(TypedDict):
     items: list[ItemView]
     next: Annotated[int | None, Field(description="`after` of the following page")]
+
+
+class HostView(TypedDict):
+    uuid: str
+    name: str
+    cluster: str
+    hypervisorType: HypervisorType
+    state: Enabled
+    status: Connection
+    seenAt: Time | None
+    cpuTotal: Annotated[Count, Field(description="as over-provisioned")]
+    cpuUsed: Annotated[int, Field(description="by whomever")]
+    memoryTotalBytes: Annotated[Bytes, Field(description="as over-provisioned")]
+    memoryUsedBytes: Annotated[int, Field(description="by whomever")]
+    slots: Annotated[Count | None, Field(description="clones under way at once; null: no limit")]
+    slotsUsed: Count
+
+
+class PrimaryStorageView(TypedDict):
+    uuid: str
+    name: str
+    type: StorageType
+    url: str
+    state: Enabled
+    status: Connection
+    fault: Annotated[str | None, Field(description="why it cannot be used")]
+    totalBytes: Bytes
+    usedBytes: Annotated[Bytes | None, Field(description="what its file system holds")]
+    reservedBytes: Annotated[int, Field(description="what volumes and bases were promised")]
+    availableBytes: Annotated[Bytes, Field(description="what the next clone could be given")]
+    fullCopies: Annotated[Count, Field(description="under way")]
+    fullCopiesLimit: Annotated[Count | None, Field(description="null: no limit")]
+
+
+class IpRangeView(TypedDict):
+    uuid: str
+    l3NetworkUuid: str
+    l3Network: str
+    startIp: str
+    endIp: str
+    total: Annotated[Count | None, Field(description="null for more than 2^53")]
+    used: Count
+
+
+class HostsView(TypedDict):
+    hosts: list[HostView]
+
+
+PrimaryStoragesView = TypedDict(
+    "PrimaryStoragesView", {"primary-storages": list[PrimaryStorageView]}
+)
+IpRangesView = TypedDict("IpRangesView", {"ip-ranges": list[IpRangeView]})

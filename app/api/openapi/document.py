@@ -1,7 +1,7 @@
 """`/openapi.json`: OpenAPI 3.1 of both surfaces, made once from what the handlers use."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from http import HTTPStatus
 from importlib.metadata import version
@@ -15,6 +15,7 @@ from app.api.openapi import zstack
 from app.api.openapi.bodies import CloneParameters, Problem
 from app.api.openapi.examples import DEMO_VM, OF_PATHS
 from app.api.openapi.operations import OWN, Json, Operation
+from app.api.paths import OWN_PREFIX
 from app.api.responses import tagged
 
 PROBLEM = "application/problem+json"
@@ -23,6 +24,8 @@ _ABOUT = (
     "Clones virtual machines in bulk. `/api/v1` is vmclone's own surface; `/zstack/v1` speaks "
     "ZStack's API, whose clients work unchanged. Sign in above, then try."
 )
+_ETAG = {"ETag": "for If-None-Match"}
+_AWAY = {"Retry-After": "seconds until it is worth another try"}
 _UUIDS = {"uuid": "the job's, the VM's or whatever the path names", "item": "the name's"}
 
 Key = tuple[str, JsonSchemaMode, int | str]
@@ -111,16 +114,33 @@ def _responses(operation: Operation, schemas: dict[Any, Json]) -> Iterator[tuple
         if answer is not None:
             schema = schemas[operation.name, status, "serialization"]
             described["content"] = {operation.content: {"schema": schema}}
-        yield str(status), described
+        headers = dict(operation.answer_headers)
+        if "If-None-Match" in operation.headers:
+            headers |= _ETAG
+        yield str(status), described | _with_headers(headers)
     if "If-None-Match" in operation.headers:
-        yield "304", {"description": "Not Modified"}
+        yield "304", {"description": "Not Modified"} | _with_headers(_ETAG)
     problem = {PROBLEM: {"schema": {"$ref": _TEMPLATE.format(model="Problem")}}}
-    for status in operation.refusals:
-        if status not in operation.answers:
-            yield str(status), {"description": HTTPStatus(status).phrase, "content": problem}
+    for status in _refusals(operation):
+        described = {"description": HTTPStatus(status).phrase, "content": problem}
+        yield str(status), described | _with_headers(_AWAY if status == 503 else {})
     if operation.path.startswith(zstack.ROOT):
         text = {"text/plain": {"schema": {"type": "string"}}}
         yield "default", {"description": "the request is wrong: why, as text", "content": text}
+
+
+def _refusals(operation: Operation) -> list[int]:
+    """Its own, and what may become of any request of our own surface."""
+    found = set(operation.refusals)
+    if operation.path.startswith(OWN_PREFIX):
+        found |= {500, 503} | ({408} if operation.body is not None else set())
+    return sorted(found - set(operation.answers))
+
+
+def _with_headers(headers: Mapping[str, str]) -> Json:
+    text = {"type": "string"}
+    described = {name: {"description": does, "schema": text} for name, does in headers.items()}
+    return {"headers": described} if described else {}
 
 
 def _parameters(operation: Operation) -> Iterator[Json]:

@@ -20,7 +20,16 @@ from app.api.openapi.bodies import (
     SignInBody,
 )
 from app.api.openapi.examples import CLONE_JOBS, SIGN_IN
-from app.store.views import ItemsPage, ItemView, JobsPage, JobView, PlanView
+from app.store.views import (
+    HostsView,
+    IpRangesView,
+    ItemsPage,
+    ItemView,
+    JobsPage,
+    JobView,
+    PlanView,
+    PrimaryStoragesView,
+)
 
 Json = dict[str, Any]
 STREAM = "text/event-stream"
@@ -43,7 +52,8 @@ class Operation:
     examples: Mapping[str, Json] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)  # optional ones, with what they do
     content: str = "application/json"
-    refusals: tuple[int, ...] = (400, 401, 404)  # problems
+    answer_headers: Mapping[str, str] = field(default_factory=dict)  # of good ones
+    refusals: tuple[int, ...] = (400, 401, 404)  # problems, beside those of every operation
     is_open: bool = False  # needs no credentials
     parameters: tuple[Json, ...] = ()  # beside those of the path and of `query`
 
@@ -55,6 +65,17 @@ def reference(described: type) -> str:
 
 _WAIT = {"Prefer": "wait=N: wait for the end for N seconds, 25 at most"}
 _KEY = {"Idempotency-Key": "the same key and body make one job, for a day"}
+_SUBMISSION = (
+    _KEY
+    | _WAIT
+    | {
+        "X-Job-UUID": "the uuid that the job is to have: 32 characters",
+        "X-API-Timeout": "seconds until what has not ended is taken back",
+        "X-Web-Hook": "the address that is told of its end",
+    }
+)
+_LOCATION = {"Location": "the job's address"}
+_ACCEPTED = _LOCATION | {"Idempotency-Replayed": "true: the key made this job before"}
 _SAME = {"If-None-Match": "an ETag: 304 while nothing has changed"}
 _JOB = "/api/v1/clone-jobs/{uuid}"
 _VERB = {200: JobView}
@@ -77,7 +98,8 @@ OWN: tuple[Operation, ...] = (
         "createCloneJob", "post", "/api/v1/clone-jobs", "clone jobs",
         "Clone a VM, or ask with dryRun how that would go",
         {202: JobView, 200: JobView | PlanView}, query=SubmissionAsked, body=CloneJobBody,
-        examples=CLONE_JOBS, headers=_KEY | _WAIT, refusals=(400, 401, 403, 413, 422),
+        examples=CLONE_JOBS, headers=_SUBMISSION, answer_headers=_ACCEPTED,
+        refusals=(400, 401, 403, 413, 422),
         description="202 with the job and its Location; 200 once it has ended within Prefer's "
         "time, and with the plan where dryRun=true. What only the inventory can tell ends the job.",
     ),
@@ -118,11 +140,12 @@ OWN: tuple[Operation, ...] = (
     Operation(
         "retryCloneJob", "post", f"{_JOB}/retry", "clone jobs",
         "A new job of the names that failed", {202: JobView, 200: JobView},
-        headers=_KEY | _WAIT, refusals=(400, 401, 403, 404, 409, 422),
+        headers=_SUBMISSION, answer_headers=_ACCEPTED, refusals=(400, 401, 403, 404, 409, 422),
     ),
     Operation(
         "removeVms", "delete", f"{_JOB}/vms", "clone jobs", "Remove what a job made",
         {202: JobView, 200: JobView}, query=RemovalAsked, headers=_WAIT,
+        answer_headers=_LOCATION,
         refusals=(400, 401, 403, 404, 409),
     ),
     Operation(
@@ -131,13 +154,14 @@ OWN: tuple[Operation, ...] = (
     ),
     *(
         Operation(
-            name, "get", f"/api/v1/{path}", "capacity", summary, {200: dict[str, list[Json]]},
+            name, "get", f"/api/v1/{path}", "capacity", summary, {200: shown},
             refusals=(400, 401, 403),
         )
-        for name, path, summary in (
-            ("listHosts", "hosts", "Hosts with what is used and free"),
-            ("listPrimaryStorages", "primary-storages", "Storages with what is used and free"),
-            ("listIpRanges", "ip-ranges", "Address ranges with what is used"),
+        for name, path, summary, shown in (
+            ("listHosts", "hosts", "Hosts with what is used and free", HostsView),
+            ("listPrimaryStorages", "primary-storages", "Storages with what is used and free",
+             PrimaryStoragesView),
+            ("listIpRanges", "ip-ranges", "Address ranges with what is used", IpRangesView),
         )
     ),
     Operation(

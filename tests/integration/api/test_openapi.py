@@ -130,6 +130,31 @@ def test_a_job_its_names_and_its_plan_are_as_described(
     call(jobs + "/{uuid}/cancel", "POST", path_parameters={"uuid": again["uuid"]})
 
 
+def test_places_are_described_member_by_member() -> None:
+    described = document()["components"]["schemas"]
+    for path, view in (
+        ("hosts", "HostView"),
+        ("primary-storages", "PrimaryStorageView"),
+        ("ip-ranges", "IpRangeView"),
+    ):
+        answer = document()["paths"][f"/api/v1/{path}"]["get"]["responses"]["200"]
+        page = described[answer["content"]["application/json"]["schema"]["$ref"].split("/")[-1]]
+        assert page["properties"][path]["items"] == {"$ref": f"#/components/schemas/{view}"}
+        assert described[view]["required"]
+
+
+def test_a_submission_is_described_with_its_headers_and_whatever_becomes_of_it() -> None:
+    create = document()["paths"]["/api/v1/clone-jobs"]["post"]
+    asked = {each["name"] for each in create["parameters"] if each["in"] == "header"}
+    assert asked == {"Idempotency-Key", "Prefer", "X-API-Timeout", "X-Job-UUID", "X-Web-Hook"}
+    answers = create["responses"]
+    assert {"202", "200", "408", "500", "503"} <= set(answers)
+    assert set(answers["202"]["headers"]) == {"Location", "Idempotency-Replayed"}
+    assert set(answers["503"]["headers"]) == {"Retry-After"}
+    shown = document()["paths"]["/api/v1/clone-jobs/{uuid}"]["get"]["responses"]
+    assert set(shown["200"]["headers"]) == set(shown["304"]["headers"]) == {"ETag"}
+
+
 async def test_the_try_it_page_asks_no_other_host_and_runs_no_script_of_its_own(api: Api) -> None:
     page = await api.get("/docs")
     policy = page.headers["Content-Security-Policy"]
