@@ -49,7 +49,7 @@ FROM (SELECT 1) one LEFT JOIN job ON TRUE LEFT JOIN session s ON TRUE
 """
 
 _POLL = """
-SELECT j.state::text, j.kind::text, j.created_at, j.finished_at, j.wants_schema,
+SELECT j.state::text, j.kind::text, j.created_at, j.finished_at, j.paused_at, j.wants_schema,
     c.total, c.succeeded, c.failed, c.canceled, j.requested,
     c.bytes_done, r.status, r.body, r.schema_body, o.running, o.bytes_running, o.bytes_open_total,
     extract(epoch FROM clock_timestamp() - j.started_at)::float8 AS elapsed_s
@@ -253,6 +253,6 @@ def _progress(row: asyncpg.Record) -> dict[str, Any]:
     elapsed_s = row["elapsed_s"]
     if elapsed_s and bytes_done:
         progress["rateBytesPerSecond"] = int(bytes_done / elapsed_s)
-    if elapsed_s and ended and ended < total:
+    if elapsed_s and ended and ended < total and row["paused_at"] is None:
         progress["etaSeconds"] = round(elapsed_s * (total - ended) / ended, 1)
     return progress

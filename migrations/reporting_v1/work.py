@@ -24,7 +24,8 @@ SELECT j.uuid AS job_uuid, j.kind::text AS kind, j.account_uuid, a.name AS accou
         THEN COALESCE(c.succeeded + c.failed + c.canceled, 0)::float8
             / COALESCE(c.total, j.requested) END AS progress_ratio,
     (COALESCE(c.bytes_done, 0) + o.bytes_done)::bigint AS copied_bytes,
-    CASE WHEN j.state = 'Running' AND c.succeeded + c.failed + c.canceled > 0
+    CASE WHEN j.state = 'Running' AND j.paused_at IS NULL
+            AND c.succeeded + c.failed + c.canceled > 0
         THEN extract(epoch FROM clock_timestamp() - j.started_at)::float8
             * (c.total - c.succeeded - c.failed - c.canceled)
             / (c.succeeded + c.failed + c.canceled) END AS eta_seconds,
@@ -70,7 +71,8 @@ WHERE j.kind <> 'api' AND j.account_uuid IS NOT NULL""",  # noqa: S608
         "names_canceled": "ended because somebody cancelled them",
         "progress_ratio": "names that have ended, of all: 0 to 1",
         "copied_bytes": "written for its names so far",
-        "eta_seconds": "until the last name ends, by the pace of those that have; null if unknown",
+        "eta_seconds": "until the last name ends, by the pace of those that have; null if unknown, "
+        "and while paused",
         "wait_reason": "why its waiting names wait (docs/operations.md)",
         "priority": "0 last to 9 first",
         "on_failure": "keep, or allOrNothing",

@@ -26,6 +26,22 @@ async def got(api: Api, headers: dict[str, str], path: str) -> Any:
     return await (await api.get(path, headers=headers)).json()
 
 
+def end_ten(database: Database) -> None:
+    """The first ten names of a job that began an hour ago."""
+    with database.engine.begin() as connection:
+        connection.execute(text("UPDATE jobs SET started_at = started_at - interval '1 hour'"))
+        connection.execute(
+            text(
+                "WITH ended AS (UPDATE items SET state = 'Succeeded', bytes_done = 50, "
+                " started_at = now() - interval '1 s', finished_at = now() "
+                " WHERE ordinal < 10 RETURNING uuid, job_uuid), "
+                "counted AS (UPDATE job_counters SET succeeded = 10, bytes_done = 500) "
+                "INSERT INTO events (job_uuid, item_uuid, kind) "
+                "SELECT job_uuid, uuid, 'item.succeeded' FROM ended"
+            )
+        )
+
+
 async def test_the_rate_of_a_copy_is_what_its_heartbeats_saw(
     api: Api, inventory: Inventory, as_admin: dict[str, str], engine: Engine, database: Database
 ) -> None:
@@ -89,24 +105,37 @@ async def test_names_that_ended_lately_tell_the_pace(
     engine.publisher.lost = lambda message: message[0] is TaskName.CLONE_VM
     job = await made(api, as_admin, inventory.source, names=[f"n{n}" for n in range(20)])
     engine.start(job)
-    with database.engine.begin() as connection:
-        connection.execute(text("UPDATE jobs SET started_at = started_at - interval '1 hour'"))
-        connection.execute(
-            text(
-                "WITH ended AS (UPDATE items SET state = 'Succeeded', bytes_done = 50, "
-                " started_at = now() - interval '1 s', finished_at = now() "
-                " WHERE ordinal < 10 RETURNING uuid, job_uuid), "
-                "counted AS (UPDATE job_counters SET succeeded = 10, bytes_done = 500) "
-                "INSERT INTO events (job_uuid, item_uuid, kind) "
-                "SELECT job_uuid, uuid, 'item.succeeded' FROM ended"
-            )
-        )
+    end_ten(database)
     whole = await got(api, as_admin, f"{JOBS}/{job}")
     assert (whole["rateBytesPerSecond"], whole["etaBasis"], whole["etaSeconds"]) == (
         100,
         "names",
         5.0,
     )
+
+
+async def test_a_paused_job_has_no_end_in_sight(
+    api: Api, inventory: Inventory, as_admin: dict[str, str], engine: Engine, database: Database
+) -> None:
+    engine.publisher.lost = lambda message: message[0] is TaskName.CLONE_VM
+    job = await made(api, as_admin, inventory.source, names=[f"n{n}" for n in range(20)])
+    engine.start(job)
+    end_ten(database)
+
+    async def told() -> list[float | None]:
+        """By our own surface, by ZStack's and to dashboards."""
+        whole = await got(api, as_admin, f"{JOBS}/{job}")
+        polled = (await got(api, as_admin, f"/zstack/v1/api-jobs/{job}"))["progress"]
+        reported = engine.scalar("SELECT eta_seconds FROM reporting_v1.job")
+        return [whole["etaSeconds"], polled.get("etaSeconds"), reported]
+
+    assert None not in await told()
+    with database.engine.begin() as connection:
+        control.pause_job(connection, job)
+    assert await told() == [None] * 3
+    with database.engine.begin() as connection:
+        control.resume_job(connection, job)
+    assert None not in await told()
 
 
 async def test_pages_stay_what_they_are_while_jobs_are_added_and_go(
