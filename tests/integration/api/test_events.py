@@ -17,7 +17,7 @@ from app.api.streams.messages import Message
 from app.api.streams.sources import JobSource
 from app.queue import TaskName
 from app.settings import Settings
-from app.store import item_views
+from app.store import control, item_views
 from app.store.session import Database
 from tests.engine import Engine
 from tests.factories import Inventory, make_account
@@ -160,6 +160,29 @@ async def test_a_reader_that_comes_back_gets_what_it_missed_and_no_more(
             await again.until(lambda event: event.kind == "items" and "c" in again.items)
             assert again.items["b"]["state"] == "Canceled"
             assert again.items.keys() == {"b", "c"}
+
+
+@pytest.mark.parametrize("why", ["the job was paused", "its host fell silent"])
+async def test_a_name_that_waits_again_is_told_to_a_reader_that_was_away(
+    api: Api, inventory: Inventory, as_admin: dict[str, str], engine: Engine, why: str
+) -> None:
+    job = await made(api, as_admin, inventory.source, "a")
+    engine.publisher.lost = lambda message: message[0] is TaskName.CLONE_VM
+    engine.start(job)
+    async with stream(api, f"{OWN}/{job}/events", as_admin) as first:
+        await first.until(lambda event: "a" in first.items)
+        assert first.items["a"]["state"] == "Granted"
+        place = first.seen[-1].place
+    with engine.database.engine.begin() as connection:
+        if "paused" in why:
+            control.pause_job(connection, job)
+        else:
+            connection.execute(text("UPDATE hosts SET seen_at = now() - interval '1 hour'"))
+    engine.sweep()
+    assert engine.item_states(job) == ["Waiting"]
+    async with stream(api, f"{OWN}/{job}/events", as_admin, **{"Last-Event-ID": place}) as again:
+        await again.until(lambda event: "a" in again.items)
+        assert again.items["a"]["state"] == "Waiting"
 
 
 async def test_a_slow_transaction_s_event_is_not_passed_over(
