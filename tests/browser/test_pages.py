@@ -6,6 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from app.api.main import DEFAULT_PASSWORD
 from tests.browser.conftest import Watched, sign_in, watch
 from tests.browser.place import Place
 
@@ -185,6 +186,48 @@ def test_a_session_that_a_search_finds_ended_leads_to_the_sign_in(watched: Watch
     page.get_by_label("Source VM").fill("gold")
     sign_in(page)
     expect(page.get_by_label("Source VM")).to_be_visible()
+
+
+def test_a_sign_out_that_fails_does_not_look_done(browser: Browser, place: Place) -> None:
+    context = browser.new_context(locale="en-GB")  # with a session of its own to be ended
+    watched = watch(context.new_page(), place.origin)
+    watched.tolerates = lambda fault: "status of 502" in fault
+    page = watched.page
+    watched.go("capacity")
+    sign_in(page)
+    path = f"{watched.origin}/api/v1/session"
+    page.route(path, lambda route: route.fulfill(status=502, body="a proxy"))
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("alert")).to_contain_text("a proxy")
+    expect(page.locator("nav")).to_be_visible()
+    page.unroute(path)
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Password")).to_be_visible()
+    watched.check()
+    context.close()
+
+
+def test_who_signed_in_in_another_tab_is_who_is_signed_in(watched: Watched, place: Place) -> None:
+    watched.tolerates = lambda fault: "status of 403" in fault
+    job = place.clone("golden", names=[f"tab-{n}" for n in range(50)])
+    place.pause(job)
+    page = watched.page
+    watched.go(f"jobs/{job}")
+    resume = page.get_by_role("button", name="Resume")
+    expect(resume).to_be_visible()
+    other = page.context.new_page()
+    other.goto(f"{watched.origin}/docs")
+    sign_in_by_api = """async (body) => (await fetch("/api/v1/session", {
+      method: "POST", headers: {"Content-Type": "application/json"}, body: JSON.stringify(body),
+    })).status"""
+    admin = {"accountName": "admin", "password": DEFAULT_PASSWORD}
+    assert other.evaluate(sign_in_by_api, admin) == 200
+    other.close()
+    page.evaluate("document.querySelector('main').id = 'of-the-old-session'")
+    resume.click()
+    expect(page.locator("#main")).to_be_visible()
+    resume.click()
+    expect(page.locator("h1 .state")).to_have_text("Succeeded")
 
 
 def test_what_a_form_lacks_is_said_beside_it_and_focused(watched: Watched) -> None:

@@ -22,22 +22,43 @@ function show(session) {
   leave.hidden = !session;
 }
 
+/** The answer's JSON, null of none; raises what the server says, or that it cannot be reached. */
+async function ask(path, options) {
+  const answer = await fetch(path, options).catch(() => null);
+  if (!answer) throw new Error("The server cannot be reached. Check that vmclone is up, then try again.");
+  const text = await answer.text();
+  if (answer.ok) return text ? JSON.parse(text) : null;
+  let detail = `HTTP ${answer.status}`;
+  try {
+    detail = JSON.parse(text).detail ?? detail;
+  } catch {
+    // Of a proxy in between: the status has to do.
+  }
+  throw Object.assign(new Error(detail), { status: answer.status });
+}
+
+/** What goes wrong in `work` is said where the account stands. */
+async function told(work) {
+  try {
+    await work();
+  } catch (error) {
+    who.textContent = error.message;
+  }
+}
+
 /** The demo's source VM stands in the examples; elsewhere the first VM that is there does. */
 async function forThisPlace(text) {
   const demo = JSON.parse(text)["x-example-vm"];
-  const ask = async (query) => {
-    const answer = await fetch(`/zstack/v1/vm-instances?${query}`);
-    return answer.ok ? (await answer.json()).inventories : [];
-  };
-  if (!token || (await ask(`q=uuid=${demo}`)).length) return text;
-  const [vm] = await ask("limit=1&sort=createDate");
+  const vms = async (query) => (await ask(`/zstack/v1/vm-instances?${query}`)).inventories;
+  if (!token || (await vms(`q=uuid=${demo}`)).length) return text;
+  const [vm] = await vms("limit=1&sort=createDate");
   return vm ? text.replaceAll(demo, vm.uuid) : text;
 }
 
 async function render() {
-  const text = await (await fetch("/openapi.json")).text();
+  const text = JSON.stringify(await ask("/openapi.json"));
   window.SwaggerUIBundle({
-    spec: JSON.parse(await forThisPlace(text)),
+    spec: JSON.parse(await forThisPlace(text).catch(() => text)),
     dom_id: "#swagger",
     deepLinking: true,
     docExpansion: "list",
@@ -47,29 +68,42 @@ async function render() {
   });
 }
 
-form.addEventListener("submit", async (event) => {
-  event.preventDefault();
+async function signIn() {
   const given = Object.fromEntries([...new FormData(form)].filter(([, value]) => value));
-  const answer = await fetch(SESSION, {
+  const session = await ask(SESSION, {
     method: "POST",
     headers: { "Content-Type": "application/json" },
     body: JSON.stringify(given),
   });
-  const body = await answer.json();
-  if (!answer.ok) {
-    who.textContent = body.detail;
-    return;
-  }
   form.elements.password.value = "";
-  show(body);
+  show(session);
   await render();
-});
+}
 
-leave.addEventListener("click", async () => {
-  await fetch(SESSION, guarded({ method: "DELETE" }));
+/** Null where nobody is signed in. */
+async function known() {
+  try {
+    return await ask(SESSION);
+  } catch (error) {
+    if (error.status === 401) return null;
+    throw error;
+  }
+}
+
+async function signOut() {
+  const shown = token;
+  show(await known());
+  // In another tab somebody else may have signed in, and is not the one to be signed out.
+  if (!token || token !== shown) return;
+  await ask(SESSION, guarded({ method: "DELETE" }));
   show(null);
-});
+}
 
-const known = await fetch(SESSION);
-show(known.ok ? await known.json() : null);
-await render();
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  told(signIn);
+});
+leave.addEventListener("click", () => told(signOut));
+
+await told(async () => show(await known()));
+await told(render);

@@ -11,7 +11,8 @@ export class ApiError extends Error {
 let csrfToken = "";
 let lost = () => {};
 
-/** `then` is called when the session is found to have ended. */
+/** `then` is called when the session is found to have ended, or to be another's: in another tab
+ * of the browser somebody else may have signed in. */
 export function onSessionLost(then) {
   lost = then;
 }
@@ -32,7 +33,7 @@ export async function signIn(credentials) {
 }
 
 export async function signOut() {
-  await bodyOf(await send("/api/v1/session", { method: "DELETE" }));
+  await call("/api/v1/session", { method: "DELETE" });
   hint.set(false);
   csrfToken = "";
 }
@@ -67,14 +68,17 @@ export async function call(path, options = {}) {
   const asked = csrfToken;
   const answer = await send(path, options);
   // A late answer says nothing of who signed in meanwhile.
-  if (asked === csrfToken && (await isLost(path, answer))) lost();
+  if (asked === csrfToken && (await isLost(path, answer, asked))) lost();
   return bodyOf(answer);
 }
 
-/** ZStack's surface has words of its own for a session that has ended. */
-async function isLost(path, answer) {
-  if (answer.ok || !path.startsWith("/zstack/")) return answer.status === 401;
-  return (await send("/api/v1/session", {})).status === 401;
+/** ZStack's surface has words of its own for a session that has ended, and a token that is
+ * refused may be an earlier session's: then the session itself is asked for. */
+async function isLost(path, answer, token) {
+  const isDoubtful = answer.status === 403 || (!answer.ok && path.startsWith("/zstack/"));
+  if (!isDoubtful) return answer.status === 401;
+  const now = await send("/api/v1/session", {});
+  return now.status === 401 || (now.ok && (await now.json()).csrfToken !== token);
 }
 
 async function send(path, { method = "GET", body, headers = {} }) {

@@ -25,9 +25,12 @@ let page = null;
 
 async function start() {
   await speak(preferredLanguage());
-  onSessionLost(() => {
+  onSessionLost(async () => {
     if (!session) return;
     session = null;
+    // Perhaps it is another's now.
+    session = await whoAmI().catch(() => null);
+    shell = null;
     show();
   });
   try {

@@ -4,6 +4,7 @@ import { signOut } from "./api.js";
 import { h, setAttribute, svg } from "./dom.js";
 import { LANGUAGES, language, speak, t } from "./i18n.js";
 import { region } from "./parts/announce.js";
+import { faultPlace } from "./parts/fault.js";
 import { shape } from "./parts/mark.js";
 
 const THEMES = ["auto", "light", "dark"];
@@ -11,6 +12,7 @@ const THEME_KEY = "vmclone.theme";
 
 export function makeShell({ session, again, signedOut }) {
   const main = h("main", { id: "main", tabindex: -1 });
+  const failure = faultPlace();
   const links = ["jobs", "clone", "capacity"].map((name) => [name, h("a", { href: `#/${name}` }, t(`nav.${name}`))]);
   const live = liveSign();
   const top = h(
@@ -28,7 +30,7 @@ export function makeShell({ session, again, signedOut }) {
         themeButton(),
         languageButton(again),
         session ? h("span.who.cut", { title: session.account }, session.account) : null,
-        session ? h("button.button.plain", { type: "button", onclick: () => leave(signedOut) }, t("nav.signOut")) : null,
+        session ? h("button.button.plain", { type: "button", onclick: leave }, t("nav.signOut")) : null,
       ),
     ),
   );
@@ -39,11 +41,21 @@ export function makeShell({ session, again, signedOut }) {
     h("span", {}, t("foot.cli"), " ", h("code", {}, "vmclone jobs")),
   );
   const skip = h("a.skip", { href: "#main", onclick: (event) => { event.preventDefault(); main.focus(); } }, t("nav.skip"));
+
+  /** Who is not signed out for sure is not told so. */
+  async function leave() {
+    await failure.guard(async () => {
+      await signOut();
+      signedOut();
+    });
+  }
+
   return {
     nodes: [skip, top, main, foot, region],
     live,
     show(node) {
-      main.replaceChildren(node);
+      failure.clear();
+      main.replaceChildren(failure, node);
       main.className = "";
       scrollTo(0, 0);
     },
@@ -51,14 +63,6 @@ export function makeShell({ session, again, signedOut }) {
       for (const [name, link] of links) setAttribute(link, "aria-current", name === section ? "page" : null);
     },
   };
-}
-
-async function leave(signedOut) {
-  try {
-    await signOut();
-  } finally {
-    signedOut();
-  }
 }
 
 /** `paint("live" | "lost" | "ended" | "")`; empty where nothing streams. */
