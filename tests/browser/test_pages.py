@@ -1,10 +1,11 @@
 """Every page: for keyboards, screen readers and phones, in both languages and both schemes."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from app.api.main import DEFAULT_PASSWORD
 from tests.browser.conftest import Watched, sign_in, watch
@@ -164,6 +165,38 @@ def test_a_preview_tells_what_would_happen_and_reserves_nothing(watched: Watched
     assert page.get_by_text("seen-3").count() == 0
 
 
+def test_a_preview_is_of_the_form_as_it_stands(watched: Watched) -> None:
+    page = watched.page
+    watched.go("clone")
+    source = page.get_by_label("Source VM")
+    names = page.get_by_label("Names", exact=True)
+    plan = page.get_by_role("region", name="What would happen")
+
+    def choose(name: str) -> None:
+        source.fill(name)
+        page.get_by_role("option", name=name).click()
+
+    choose("golden")
+    names.fill("stands-{1..3}")
+    page.get_by_role("button", name="Preview").click()
+    expect(plan).to_be_visible()
+    # Another one of the list that is there, by the mouse alone.
+    source.click()
+    page.get_by_role("option", name="lab-template").click()
+    expect(plan).to_be_hidden()
+
+    held: list[Route] = []
+    dry = re.compile("dryRun")
+    page.route(dry, lambda route: held.append(route))
+    with page.expect_request(dry):
+        page.get_by_role("button", name="Preview").click()
+    names.fill("others-{1..3}")
+    with page.expect_response(dry):
+        held.pop().continue_()
+    expect(page.get_by_role("button", name="Preview")).to_be_enabled()
+    expect(plan).to_be_hidden()
+
+
 def test_whose_session_has_ended_signs_in_and_is_where_he_was(watched: Watched) -> None:
     watched.tolerates = lambda fault: "401" in fault or "400 (Bad Request)" in fault
     page = watched.page
@@ -209,7 +242,7 @@ def test_a_sign_out_that_fails_does_not_look_done(browser: Browser, place: Place
 
 def test_who_signed_in_in_another_tab_is_who_is_signed_in(watched: Watched, place: Place) -> None:
     watched.tolerates = lambda fault: "status of 403" in fault
-    job = place.clone("golden", names=[f"tab-{n}" for n in range(50)])
+    job = place.clone("golden", names=[f"tab-{n}" for n in range(300)])
     place.pause(job)
     page = watched.page
     watched.go(f"jobs/{job}")

@@ -48,10 +48,12 @@ export function clonePage() {
   async function look() {
     const wanted = body();
     if (!wanted) return;
+    const asked = key;
     preview.disabled = true;
     const found = await failure.guard(() => call("/api/v1/clone-jobs?dryRun=true", { method: "POST", body: wanted }));
     preview.disabled = false;
-    if (!found) return;
+    // Of a form that was changed meanwhile it would be the wrong plan.
+    if (!found || asked !== key) return;
     plan.replaceChildren(...planView(found));
     plan.hidden = false;
     plan.focus();

@@ -62,6 +62,8 @@ export function combobox({ id, describedby, find, text, note, chosen }) {
     input.value = text(options[n]);
     open(false);
     chosen(options[n]);
+    // A choice changes a form as typing does; the field itself would take it for typing.
+    node.dispatchEvent(new Event("input", { bubbles: true }));
   }
 
   function move(by) {
@@ -99,5 +101,6 @@ export function combobox({ id, describedby, find, text, note, chosen }) {
       open(false);
     }
   });
-  return h("div.combo", {}, input, list);
+  const node = h("div.combo", {}, input, list);
+  return node;
 }
