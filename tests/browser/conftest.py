@@ -40,6 +40,26 @@ def browser(place: Place) -> Iterator[Browser]:
         browser.close()
 
 
+# The streams of a page, and what came by them.
+_STREAMS = """
+window.streams = [];
+streams.stateOf = {};
+streams.lastIdOf = {};
+const Stream = EventSource;
+window.EventSource = class extends Stream {
+  constructor(...given) {
+    super(...given);
+    streams.push(this);
+    this.addEventListener("job", (event) => {
+      const job = JSON.parse(event.data);
+      streams.stateOf[job.uuid] = job.state;
+      streams.lastIdOf[job.uuid] = event.lastEventId;
+    });
+  }
+};
+"""
+
+
 @dataclass
 class Watched:
     """A page, and what it said and asked for."""
@@ -69,6 +89,7 @@ def watch(page: Page, origin: str) -> Watched:
         if urlsplit(request.url).netloc != host:
             watched.faults.append(f"asked another host: {request.url}")
 
+    page.add_init_script(_STREAMS)
     page.on("console", said)
     page.on("pageerror", lambda error: watched.faults.append(f"error: {error}"))
     page.on("request", asked)

@@ -79,6 +79,12 @@ class Place:
     def pause(self, job: str) -> None:
         _apart(lambda: self.stack.ask(lambda client: client.control(job, "pause")))
 
+    def cancel(self, job: str) -> None:
+        _apart(lambda: self.stack.ask(lambda client: client.control(job, "cancel")))
+
+    def resume(self, job: str) -> None:
+        _apart(lambda: self.stack.ask(lambda client: client.control(job, "resume")))
+
     def wait_for(self, job: str) -> dict[str, Any]:
         """The finished job."""
         return _apart(lambda: self.stack.wait_for(job))

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.browser.conftest import Watched, sign_in, watch
+from tests.browser.conftest import LIMIT_MS, Watched, sign_in, watch
 from tests.browser.place import Place
 
 BAR = "main [role=progressbar]"
@@ -13,6 +13,32 @@ FRAMES = """(many) => new Promise((done) => {
   const next = () => (many-- > 0 ? requestAnimationFrame(next) : done());
   next();
 })"""
+
+
+def wait_until(page: Page, condition: str) -> None:
+    """By itself, since the page's policy allows Playwright's own way no expression."""
+    page.evaluate(
+        f"""(limitMs) => new Promise((done, failed) => {{
+          const ends = performance.now() + limitMs;
+          (function look() {{
+            if ({condition}) done();
+            else if (performance.now() > ends) failed(new Error(`never: {condition}`));
+            else requestAnimationFrame(look);
+          }})();
+        }})""",
+        LIMIT_MS,
+    )
+
+
+def hide(page: Page, is_hidden: bool) -> None:
+    """As if another tab was looked at."""
+    page.evaluate(
+        """(hidden) => {
+          Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+          document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        is_hidden,
+    )
 
 
 def requests_for(page: Page, part: str) -> list[str]:
@@ -202,6 +228,39 @@ def test_names_that_do_not_come_are_asked_for_again_but_not_at_once(
     expect(alert).to_have_count(0)
     page.unroute(is_items)
     expect(page.get_by_role("row", name="asked-1")).to_be_visible()
+
+
+def test_a_hidden_tab_holds_no_stream_and_goes_on_where_it_was(
+    watched: Watched, place: Place
+) -> None:
+    job = place.clone("golden", names=[f"hidden-{n}" for n in range(300)])
+    place.pause(job)
+    page = watched.page
+    watched.go(f"jobs/{job}")
+    expect(page.locator(".live")).to_have_text("Live")
+    wait_until(page, f"streams.lastIdOf['{job}']")
+    hide(page, True)
+    wait_until(page, "streams.every((one) => one.readyState === EventSource.CLOSED)")
+    place.resume(job)
+    place.wait_for(job)
+    with page.expect_request(re.compile(f"{job}/events.lastEventId=")):
+        hide(page, False)
+    state_of_job(page, "Succeeded")
+
+
+def test_a_job_that_cannot_be_read_at_first_is_asked_for_again(
+    watched: Watched, place: Place
+) -> None:
+    watched.tolerates = lambda fault: "status of 502" in fault
+    job = place.clone("golden", names=["again-1"])
+    page = watched.page
+    path = f"{watched.origin}/api/v1/clone-jobs/{job}"
+    page.route(path, lambda route: route.fulfill(status=502, body="a proxy"))
+    watched.go(f"jobs/{job}")
+    expect(page.get_by_role("alert")).to_contain_text("a proxy")
+    page.unroute(path)
+    state_of_job(page, "Succeeded")
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 def test_only_the_names_that_are_seen_are_in_the_page(watched: Watched, place: Place) -> None:

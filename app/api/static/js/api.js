@@ -6,6 +6,11 @@ export class ApiError extends Error {
     super(detail || title);
     Object.assign(this, { status, code, title, detail, advice, reason: cause });
   }
+
+  /** The same, asked again later, may well be answered. */
+  get isPassing() {
+    return this.status === 0 || this.status === 429 || this.status >= 500;
+  }
 }
 
 let csrfToken = "";

@@ -5,7 +5,7 @@ import { everyFrame, h, setAttribute, setText } from "../dom.js";
 import { bytes, count, exactMoment, list, moment, percent, rate, shortUuid, timeOf } from "../format.js";
 import { t, word } from "../i18n.js";
 import { AllItems, ItemsInState } from "../items.js";
-import { follow } from "../live.js";
+import { follow, insist } from "../live.js";
 import { say } from "../parts/announce.js";
 import { jobBar } from "../parts/bar.js";
 import { fault, faultPlace } from "../parts/fault.js";
@@ -59,8 +59,9 @@ export function jobPage({ live, argument: uuid }) {
   }
 
   async function begin() {
-    const found = await failure.guard(() => call(path));
+    const found = await insist(() => call(path), { failed: failure.show, isOver: () => stopped });
     if (!found || stopped) return;
+    failure.clear();
     take(found);
     close = follow(`${path}/events`, {
       on: {
