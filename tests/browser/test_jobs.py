@@ -248,6 +248,28 @@ def test_a_hidden_tab_holds_no_stream_and_goes_on_where_it_was(
     state_of_job(page, "Succeeded")
 
 
+def test_news_of_a_name_leave_the_focus_where_it_is(watched: Watched, place: Place) -> None:
+    job = place.clone("golden", names=[f"focus-{n}" for n in range(300)])
+    place.pause(job)
+    page = watched.page
+    watched.go(f"jobs/{job}")
+    page.get_by_label("State").select_option("Waiting")
+    page.get_by_role("row", name="focus-").first.click()
+    cancel = page.get_by_role("dialog").get_by_role("button", name="Cancel this name")
+    cancel.focus()
+    page.evaluate(
+        """async (job) => {
+          const asked = await fetch(`/api/v1/clone-jobs/${job}/items?state=Waiting`);
+          const items = (await asked.json()).items.map((item) => ({ ...item, attempts: 7 }));
+          const data = JSON.stringify({ items });
+          streams.at(-1).dispatchEvent(new MessageEvent("items", { data }));
+        }""",
+        job,
+    )
+    expect(page.get_by_role("dialog")).to_contain_text("Attempts7")
+    expect(cancel).to_be_focused()
+
+
 def test_a_job_that_cannot_be_read_at_first_is_asked_for_again(
     watched: Watched, place: Place
 ) -> None:

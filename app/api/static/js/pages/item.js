@@ -72,12 +72,8 @@ function noteText(item) {
 /** The panel of `item`; `opened.panel` is it as long as it is open. */
 export function openItem(jobUuid, item, opened, failure) {
   if (!item) return;
-  const content = h("div");
+  const content = contentOf({ close: () => panel.close(), cancel });
   let now = item;
-
-  function paint() {
-    content.replaceChildren(...contentOf(now, { close: () => panel.close(), cancel }));
-  }
 
   async function cancel() {
     panel.close();
@@ -90,28 +86,42 @@ export function openItem(jobUuid, item, opened, failure) {
     const newer = items.find((each) => each.uuid === now.uuid);
     if (!newer || JSON.stringify(newer) === JSON.stringify(now)) return;
     now = newer;
-    // What is focused stays, or the keyboard would be lost with the button under it.
-    const focused = content.contains(document.activeElement) ? document.activeElement.className : null;
-    paint();
-    if (focused) content.querySelector("button")?.focus();
+    content.paint(now);
   }
 
   const panel = sidePanel(content, { labelledby: "item-title", closed: () => { opened.panel = null; } });
   opened.panel = { patch, close: () => panel.close() };
-  paint();
+  content.paint(now);
   content.querySelector("button").focus();
 }
 
-function contentOf(item, { close, cancel }) {
+/** `paint(item)` draws anew what is told; the buttons stay, and so does the focus on one. */
+function contentOf({ close, cancel }) {
+  const name = h("h2", { id: "item-title" });
   const state = itemState();
-  state.paint(item);
+  const leave = h("button.button", { type: "button", onclick: close }, t("dialog.close"));
+  const about = h("div");
+  const stop = h("button.button.danger", { type: "button", onclick: cancel }, t("item.cancel"));
+  const stopping = h("section", {}, h("div", {}, stop));
+  const node = h("div", {}, h("header", {}, h("div", {}, name, state), leave), about, stopping);
+  node.paint = (item) => {
+    setText(name, item.name);
+    state.paint(item);
+    about.replaceChildren(...told(item));
+    const isFocused = document.activeElement === stop;
+    stopping.hidden = !CANCELABLE.has(item.state);
+    // The keyboard would be lost with the button under it.
+    if (isFocused && stopping.hidden) leave.focus();
+  };
+  return node;
+}
+
+function told(item) {
   return [
-    h("header", {}, h("div", {}, h("h2", { id: "item-title" }, item.name), state), h("button.button", { type: "button", onclick: close }, t("dialog.close"))),
     item.error ? h("section", {}, fault(item.error)) : null,
     item.waitReason ? h("section", {}, h("p", {}, t("item.waits", { reason: word("wait", item.waitReason) }))) : null,
     h("section", {}, h("h3", {}, t("item.steps")), timeline(item)),
     h("section", {}, facts(item)),
-    CANCELABLE.has(item.state) ? h("section", {}, h("div", {}, h("button.button.danger", { type: "button", onclick: cancel }, t("item.cancel")))) : null,
   ].filter(Boolean);
 }
 
