@@ -248,6 +248,33 @@ def test_a_hidden_tab_holds_no_stream_and_goes_on_where_it_was(
     state_of_job(page, "Succeeded")
 
 
+def test_a_retry_whose_answer_was_lost_is_made_once(watched: Watched, place: Place) -> None:
+    watched.tolerates = lambda fault: "ERR_FAILED" in fault
+    job = place.clone("golden", names=[f"lost-{n}" for n in range(300)])
+    place.cancel(job)
+    place.wait_for(job)
+    page = watched.page
+    made: list[str] = []
+
+    def lose_the_first(route: Route) -> None:
+        answer = route.fetch()
+        made.append(answer.json()["uuid"])
+        if len(made) > 1:
+            route.fulfill(response=answer)
+        else:
+            route.abort()
+
+    page.route(re.compile(f"{job}/retry"), lose_the_first)
+    watched.go(f"jobs/{job}")
+    retry = page.get_by_role("button", name="Retry what failed")
+    retry.click()
+    expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
+    retry.click()
+    expect(page.locator("main")).to_contain_text("Tries again what failed in job")
+    assert len(made) == 2
+    assert made[0] == made[1]
+
+
 def test_news_of_a_name_leave_the_focus_where_it_is(watched: Watched, place: Place) -> None:
     job = place.clone("golden", names=[f"focus-{n}" for n in range(300)])
     place.pause(job)

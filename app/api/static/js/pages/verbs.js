@@ -1,6 +1,6 @@
 // What can be done with a job, and which of it now.
 
-import { call } from "../api.js";
+import { call, newIdempotencyKey } from "../api.js";
 import { h } from "../dom.js";
 import { count } from "../format.js";
 import { t } from "../i18n.js";
@@ -27,7 +27,9 @@ export function verbs({ failure, done }) {
     busy = false;
   }
 
-  const post = (verb) => call(`/api/v1/clone-jobs/${job.uuid}/${verb}`, { method: "POST" });
+  // Sent again because no answer came, it is the same retry; after an answer it is another.
+  let retryKey = newIdempotencyKey();
+  const post = (verb, headers = {}) => call(`/api/v1/clone-jobs/${job.uuid}/${verb}`, { method: "POST", headers });
 
   async function pause() {
     done(await post("pause"));
@@ -47,7 +49,9 @@ export function verbs({ failure, done }) {
   }
 
   async function retry() {
-    open(await post("retry"));
+    const made = await post("retry", { "Idempotency-Key": retryKey });
+    retryKey = newIdempotencyKey();
+    open(made);
   }
 
   async function remove() {
