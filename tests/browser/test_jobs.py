@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import APIResponse, Browser, Page, Route, expect
 
 from tests.browser.conftest import LIMIT_MS, Watched, sign_in, watch
 from tests.browser.place import Place
@@ -310,6 +310,27 @@ def test_a_job_that_cannot_be_read_at_first_is_asked_for_again(
     page.unroute(path)
     state_of_job(page, "Succeeded")
     expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_list_that_comes_late_takes_back_nothing_that_was_told(
+    watched: Watched, place: Place
+) -> None:
+    job = place.clone("golden", names=[f"listed-{n}" for n in range(300)])
+    place.pause(job)
+    page = watched.page
+    held: list[tuple[Route, APIResponse]] = []
+    listed = re.compile("/api/v1/clone-jobs.limit")
+    page.route(listed, lambda route: held.append((route, route.fetch())))
+    watched.go("jobs")
+    wait_until(page, "streams.some((one) => one.readyState === EventSource.OPEN)")
+    row = page.get_by_role("row").filter(has_text=job[:8])
+    wait_until(page, f"streams.stateOf['{job}']")
+    place.resume(job)
+    wait_until(page, f"streams.stateOf['{job}'] === 'Finished'")
+    for route, answer in held:
+        route.fulfill(response=answer)
+    page.evaluate(FRAMES, 10)
+    expect(row).to_contain_text("Succeeded")
 
 
 def test_only_the_names_that_are_seen_are_in_the_page(watched: Watched, place: Place) -> None:

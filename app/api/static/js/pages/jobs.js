@@ -50,6 +50,7 @@ export function jobsPage({ session, live }) {
   let next = null;
   let stopped = false;
   let run = 0;
+  let missed = null; // what events brought while the list was on its way, which may be older
 
   const repaint = everyFrame(() => {
     const shown = [...jobs.values()].filter((job) => matches(job, filters.values()));
@@ -72,19 +73,27 @@ export function jobsPage({ session, live }) {
   async function load(address) {
     run += 1;
     const mine = run;
+    missed = [];
     const page = await failure.guard(() => call(address ?? `${PATH}?${filters.query()}`));
     if (!page || stopped || mine !== run) return;
     if (!address) jobs.clear();
-    for (const job of page["clone-jobs"]) jobs.set(job.uuid, job);
+    for (const job of [...page["clone-jobs"], ...missed]) jobs.set(job.uuid, job);
+    missed = null;
     next = page.next;
     more.hidden = !next;
+    repaint();
+  }
+
+  function take(job) {
+    jobs.set(job.uuid, job);
+    missed?.push(job);
     repaint();
   }
 
   // What the list says is as new as the stream only if it is asked for after that was opened.
   load(null);
   const stop = follow("/api/v1/events", {
-    on: { job: (job) => { jobs.set(job.uuid, job); repaint(); } },
+    on: { job: take },
     onStatus: live.paint,
     onOpen: () => load(null),
   });
@@ -173,7 +182,7 @@ function makeRow() {
     phoneState.paint(job);
     bar.paint(job);
     setText(words, t("jobs.ended", { done: count(ended), total: count(job.total) }));
-    setText(failed, job.failed ? count(job.failed) : UNKNOWN);
+    setText(failed, count(job.failed));
     setText(speed, job.rateBytesPerSecond && job.state !== "Finished" ? rate(job.rateBytesPerSecond) : UNKNOWN);
     const took = timeOf(job);
     setText(time, took ? t(took.key, { time: took.text }) : UNKNOWN);
