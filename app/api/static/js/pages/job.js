@@ -14,7 +14,8 @@ import { learn, nameOf } from "../vms.js";
 import { itemRows, openItem } from "./item.js";
 import { verbs } from "./verbs.js";
 
-const FILTERS = ["", "Running", "Waiting", "Failed", "Succeeded", "Canceled"];
+// Each state by itself, as the API asks for them.
+const FILTERS = ["", "Waiting", "Granted", "Running", "Made", "RollingBack", "Stranded", "Failed", "Succeeded", "Canceled"];
 const SAID_EACH = 0.25;
 
 export function jobPage({ live, argument: uuid }) {
