@@ -82,6 +82,13 @@ class Place:
     def cancel(self, job: str) -> None:
         _apart(lambda: self.stack.ask(lambda client: client.control(job, "cancel")))
 
+    def destroy(self, job: str) -> None:
+        """What the job made is destroyed, but kept for a while."""
+        removal = _apart(
+            lambda: self.stack.ask(lambda client: client.remove_vms(job, expunge=False))
+        )
+        assert self.wait_for(removal)["outcome"] == "Succeeded"
+
     def resume(self, job: str) -> None:
         _apart(lambda: self.stack.ask(lambda client: client.control(job, "resume")))
 

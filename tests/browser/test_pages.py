@@ -150,6 +150,16 @@ def test_the_form_needs_no_mouse(watched: Watched) -> None:
     assert _focused(page) == "grid"
 
 
+def test_a_destroyed_vm_is_not_offered_as_a_source(watched: Watched, place: Place) -> None:
+    job = place.clone("golden", names=["ghost-1"])
+    place.wait_for(job)
+    place.destroy(job)
+    page = watched.page
+    watched.go("clone")
+    page.get_by_label("Source VM").fill("ghost-1")
+    expect(page.get_by_text("Nothing matches")).to_be_visible()
+
+
 def test_a_preview_tells_what_would_happen_and_reserves_nothing(watched: Watched) -> None:
     page = watched.page
     watched.go("clone")

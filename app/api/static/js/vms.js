@@ -22,8 +22,9 @@ export async function learn(uuids) {
   return true;
 }
 
+/** VMs to be cloned: one that is destroyed is none. */
 export async function find(text) {
-  const query = new URLSearchParams({ limit: 20, sort: "+name" });
+  const query = new URLSearchParams({ q: "state!=Destroyed", limit: 20, sort: "+name" });
   if (text) query.append("q", `name~=%${text}%`);
   const { inventories } = await call(`${PATH}?${query}`);
   for (const vm of inventories) known.set(vm.uuid, vm.name);

@@ -11,6 +11,7 @@ from app.domain.job_kind import JobKind
 from app.domain.plan import CloneMethod, CloneStrategy
 from app.domain.states import ItemState, JobOutcome, JobState, WaitReason
 from app.domain.steps import StepName
+from app.store.models.vms import VmState
 
 STATIC = Path(app.api.__path__[0]) / "static"
 SCRIPTS = sorted((STATIC / "js").rglob("*.js"))
@@ -55,6 +56,7 @@ def test_every_text_that_a_page_asks_for_is_in_the_catalogue() -> None:
         ("outcome", JobOutcome),
         ("step", StepName),
         ("strategy", CloneStrategy),
+        ("vmState", VmState),
         ("wait", WaitReason),
     ],
 )
