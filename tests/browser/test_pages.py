@@ -282,6 +282,30 @@ def test_what_a_form_lacks_is_said_beside_it_and_focused(watched: Watched) -> No
     expect(page.get_by_label("Source VM")).to_have_attribute("aria-invalid", "true")
 
 
+@pytest.mark.parametrize("typed", ["%", "..%2F..%2Fversion", "x?"])
+def test_an_address_that_is_none_is_told(watched: Watched, typed: str) -> None:
+    watched.tolerates = lambda fault: "404" in fault
+    watched.go(f"jobs/{typed}")
+    expect(watched.page.get_by_role("alert")).to_be_visible()
+
+
+def test_where_a_language_does_not_come_english_is_spoken(watched: Watched) -> None:
+    watched.tolerates = lambda fault: "status of 502" in fault
+    page = watched.page
+    chinese = re.compile("lang/zh.json")
+    page.route(chinese, lambda route: route.fulfill(status=502, body="a proxy"))
+    watched.go("jobs")
+    page.get_by_role("button", name="中文").click()
+    expect(page.get_by_role("alert")).to_contain_text("cannot be reached")
+    expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
+    page.evaluate("localStorage.setItem('vmclone.language', 'zh')")
+    page.reload()
+    expect(page.get_by_role("heading", name="Jobs", exact=True)).to_be_visible()
+    page.unroute(chinese)
+    page.reload()
+    expect(page.get_by_role("heading", name="任务", exact=True)).to_be_visible()
+
+
 def test_an_unknown_job_is_told_with_its_code(watched: Watched) -> None:
     watched.tolerates = lambda fault: "404" in fault
     watched.go(f"jobs/{'0' * 32}")

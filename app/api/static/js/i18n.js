@@ -1,5 +1,7 @@
 // Words. One catalogue a language, with the same keys; a key with `.one` and `.other` has a number.
 
+import { ApiError } from "./api.js";
+
 export const LANGUAGES = { en: "English", zh: "中文" };
 const KEY = "vmclone.language";
 
@@ -14,19 +16,29 @@ export function preferredLanguage() {
   return navigator.languages.some((name) => name.toLowerCase().startsWith("zh")) ? "zh" : "en";
 }
 
-/** Loads its words; every `t` after that speaks it. */
+/** Loads its words; every `t` after that speaks it. Raises ApiError, and nothing has changed then. */
 export async function speak(name) {
-  const answer = await fetch(`/static/lang/${name}.json`);
-  words = await answer.json();
+  words = await wordsOf(name);
   language = name;
   locale = navigator.languages.find((one) => one.toLowerCase().split("-")[0] === name) ?? name;
   plural = new Intl.PluralRules(name);
   document.documentElement.lang = name === "zh" ? "zh-CN" : name;
+}
+
+/** Speaks it from now on, in this browser. Raises as `speak`. */
+export async function choose(name) {
+  await speak(name);
   try {
-    if (name !== preferredLanguage()) localStorage.setItem(KEY, name);
+    localStorage.setItem(KEY, name);
   } catch {
     // It holds for this page, then.
   }
+}
+
+async function wordsOf(name) {
+  const answer = await fetch(`/static/lang/${name}.json`).catch(() => null);
+  if (!answer?.ok) throw new ApiError({ title: "network" });
+  return answer.json();
 }
 
 /** The text of a key with {names} filled in. `n` chooses the plural form. */

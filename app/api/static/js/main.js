@@ -24,7 +24,13 @@ let shell = null;
 let page = null;
 
 async function start() {
-  await speak(preferredLanguage());
+  try {
+    await speak(preferredLanguage()).catch(() => speak("en"));
+  } catch {
+    // No words have come to say it with.
+    document.body.textContent = "vmclone cannot be reached. Check that it is up, then load this page again.";
+    return;
+  }
   onSessionLost(async () => {
     if (!session) return;
     session = null;
@@ -56,9 +62,18 @@ function show() {
   const [path] = location.hash.replace(/^#\/?/, "").split("?");
   const [, section, make, match] = route(path);
   build(section);
-  page = make({ session, live: shell.live, argument: match?.[1] && decodeURIComponent(match[1]) });
+  page = make({ session, live: shell.live, argument: match?.[1] && decoded(match[1]) });
   shell.show(page.node);
   document.title = title(page.title);
+}
+
+/** An address may have been typed: what is no encoding stands for itself. */
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function route(path) {

@@ -2,7 +2,7 @@
 
 import { signOut } from "./api.js";
 import { h, setAttribute, svg } from "./dom.js";
-import { LANGUAGES, language, speak, t } from "./i18n.js";
+import { LANGUAGES, choose, language, t } from "./i18n.js";
 import { region } from "./parts/announce.js";
 import { faultPlace } from "./parts/fault.js";
 import { shape } from "./parts/mark.js";
@@ -28,7 +28,7 @@ export function makeShell({ session, again, signedOut }) {
         "div.tools",
         {},
         themeButton(),
-        languageButton(again),
+        languageButton((other) => failure.guard(async () => { await choose(other); again(); })),
         session ? h("span.who.cut", { title: session.account }, session.account) : null,
         session ? h("button.button.plain", { type: "button", onclick: leave }, t("nav.signOut")) : null,
       ),
@@ -78,11 +78,11 @@ function liveSign() {
   return node;
 }
 
-function languageButton(again) {
+function languageButton(chosen) {
   const other = language === "en" ? "zh" : "en";
   return h(
     "button.button.plain",
-    { type: "button", lang: other === "zh" ? "zh-CN" : "en", onclick: async () => { await speak(other); again(); } },
+    { type: "button", lang: other === "zh" ? "zh-CN" : "en", onclick: () => chosen(other) },
     LANGUAGES[other],
   );
 }

@@ -19,11 +19,12 @@ const FILTERS = ["", "Waiting", "Granted", "Running", "Made", "RollingBack", "St
 const SAID_EACH = 0.25;
 
 export function jobPage({ live, argument: uuid }) {
-  const path = `/api/v1/clone-jobs/${uuid}`;
+  const id = encodeURIComponent(uuid); // it may have been typed
+  const path = `/api/v1/clone-jobs/${id}`;
   const failure = faultPlace();
   const head = header(failure, (answered) => take(answered));
   const progress = progressPart();
-  const names = namesPart(uuid, failure);
+  const names = namesPart(id, failure);
   const node = h("div.stack.wide", {}, head, failure);
   let job = null;
   let said = 0;
