@@ -207,6 +207,29 @@ def test_a_preview_is_of_the_form_as_it_stands(watched: Watched) -> None:
     expect(plan).to_be_hidden()
 
 
+def test_what_was_typed_outlives_the_language_and_the_session(watched: Watched) -> None:
+    watched.tolerates = lambda fault: "401" in fault or "400 (Bad Request)" in fault
+    page = watched.page
+    watched.go("clone")
+    page.get_by_label("Source VM").fill("golden")
+    page.get_by_role("option", name="golden").click()
+    page.get_by_label("Names", exact=True).fill("typed-{7..9}")
+    page.get_by_label("Leave them stopped").check()
+    page.get_by_role("button", name="中文").click()
+    expect(page.locator("#clone-names")).to_have_value("typed-{7..9}")
+    page.get_by_role("button", name="English").click()
+    expect(page.locator("#clone-root option")).to_have_count(2)  # the last thing it asks for
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Clone", exact=True).click()
+    sign_in(page)
+    expect(page.get_by_label("Source VM")).to_have_value("golden")
+    expect(page.get_by_label("Leave them stopped")).to_be_checked()
+    page.get_by_role("button", name="Clone", exact=True).click()
+    expect(page.locator("h1 .state")).to_have_text("Succeeded")
+    watched.go("clone")
+    expect(page.locator("#clone-names")).to_have_value("")
+
+
 def test_whose_session_has_ended_signs_in_and_is_where_he_was(watched: Watched) -> None:
     watched.tolerates = lambda fault: "401" in fault or "400 (Bad Request)" in fault
     page = watched.page

@@ -13,7 +13,11 @@ import { planView } from "./plan.js";
 const STRATEGIES = ["InstantStart", "CreateStopped", "JustCreate"];
 const MODES = ["auto", "reflink", "linked", "full"];
 
-export function clonePage() {
+// What was typed, {account, key, values}: the page is made anew for another language, and after a
+// session has ended. It is nobody else's.
+let draft = null;
+
+export function clonePage({ session }) {
   const failure = faultPlace();
   const plan = h("section.plan", { hidden: true, tabindex: -1, "aria-live": "off" });
   const source = sourceField(failure);
@@ -29,8 +33,12 @@ export function clonePage() {
     options,
     h("div.buttons", {}, submit, preview),
   );
+  const fields = [source, names, options];
+  const kept = draft?.account === session.accountUuid ? draft : null;
+  if (kept) fields.forEach((field, n) => field.fill(kept.values[n]));
   // One key for one wish: sent twice, the same form is the same job; changed, it is another.
-  let key = newIdempotencyKey();
+  let key = kept?.key ?? newIdempotencyKey();
+  let accepted = false;
   form.addEventListener("input", () => {
     key = newIdempotencyKey();
     plan.hidden = true;
@@ -68,12 +76,17 @@ export function clonePage() {
       call("/api/v1/clone-jobs", { method: "POST", body: wanted, headers: { "Idempotency-Key": key } }),
     );
     submit.disabled = false;
-    if (job) location.hash = `#/jobs/${job.uuid}`;
+    if (!job) return;
+    accepted = true;
+    location.hash = `#/jobs/${job.uuid}`;
   }
 
   return {
     title: t("clone.title"),
     node: h("div.stack", {}, h("div.title", {}, h("div", {}, h("h1", {}, t("clone.title")))), form, failure, plan),
+    stop() {
+      draft = accepted ? null : { account: session.accountUuid, key, values: fields.map((field) => field.typed()) };
+    },
   };
 }
 
@@ -109,6 +122,8 @@ function sourceField(failure) {
   const node = h("div.field", {}, h("label", { for: id }, t("clone.source")), combo, h("span.hint", { id: `${id}-hint` }, t("clone.source.hint")));
   checked(node, combo.querySelector("input"), () => (chosen ? null : t("clone.source.missing")));
   node.uuid = () => chosen.uuid;
+  node.typed = () => ({ vm: chosen, text: combo.querySelector("input").value });
+  node.fill = ({ vm, text }) => combo.fill(vm, text);
   return node;
 }
 
@@ -130,6 +145,11 @@ function namesField() {
     if (given.fault || n) node.check();
   }
 
+  node.typed = () => input.value;
+  node.fill = (text) => {
+    input.value = text;
+    changed();
+  };
   node.value = () => (given.pattern ? { namePattern: given.pattern } : { names: given.names });
   return node;
 }
@@ -143,7 +163,7 @@ function optionFields(failure) {
   const priority = h("input.input", { id: "clone-priority", type: "number", min: 0, max: 9, value: 5, "aria-describedby": "clone-priority-hint" });
   const policy = radios("policy", ["keep", "allOrNothing"]);
   const most = h("input.input", { id: "clone-most", type: "number", min: 0, "aria-describedby": "clone-most-hint" });
-  storages([root, data], failure);
+  const offered = storages([root, data], failure);
   const node = h(
     "div.stack",
     {},
@@ -171,7 +191,18 @@ function optionFields(failure) {
     body.policy = { onFailure, ...(most.value === "" ? {} : { maxFailures: Number(most.value) }) };
     return body;
   };
+  const controls = [...node.querySelectorAll("input, select")];
+  node.typed = () => controls.map((one) => one[valueOf(one)]);
+  node.fill = (values) => {
+    controls.forEach((one, n) => { one[valueOf(one)] = values[n]; });
+    // A storage can be chosen once it is offered.
+    offered.then(() => [root, data].forEach((one) => { one.value ||= values[controls.indexOf(one)]; }));
+  };
   return node;
+}
+
+function valueOf(control) {
+  return ["checkbox", "radio"].includes(control.type) ? "checked" : "value";
 }
 
 function field(name, control) {

@@ -102,5 +102,11 @@ export function combobox({ id, describedby, find, text, note, chosen }) {
     }
   });
   const node = h("div.combo", {}, input, list);
+  /** As if `option` had been chosen; with none, as if `typed` had been typed. */
+  node.fill = (option, typed) => {
+    picked = option !== null;
+    input.value = option ? text(option) : typed;
+    chosen(option);
+  };
   return node;
 }
