@@ -132,6 +132,27 @@ def test_a_job_is_paused_resumed_and_cancelled(watched: Watched) -> None:
     expect(row).to_contain_text("500 of 500")
 
 
+def test_a_job_that_is_being_cancelled_says_so(watched: Watched, place: Place) -> None:
+    job = place.clone("golden", names=[f"canceling-{n}" for n in range(300)])
+    place.pause(job)
+    page = watched.page
+    watched.go(f"jobs/{job}")
+    state_of_job(page, "Paused")
+    wait_until(page, f"streams.stateOf['{job}']")
+    hide(page, True)  # nothing else is told
+    page.evaluate(
+        """async (uuid) => {
+          const job = await (await fetch(`/api/v1/clone-jobs/${uuid}`)).json();
+          const data = JSON.stringify({ ...job, cancelRequestedAt: job.createdAt });
+          streams.at(-1).dispatchEvent(new MessageEvent("job", { data }));
+        }""",
+        job,
+    )
+    state_of_job(page, "Canceling")
+    for verb in ("Pause", "Resume", "Cancel job"):
+        expect(page.get_by_role("button", name=verb)).to_be_hidden()
+
+
 def test_what_a_job_made_is_destroyed_after_a_question(watched: Watched, place: Place) -> None:
     job = place.clone("golden", names=["gone-1", "gone-2"])
     place.wait_for(job)
@@ -325,12 +346,13 @@ def test_a_list_that_comes_late_takes_back_nothing_that_was_told(
     wait_until(page, "streams.some((one) => one.readyState === EventSource.OPEN)")
     row = page.get_by_role("row").filter(has_text=job[:8])
     wait_until(page, f"streams.stateOf['{job}']")
-    place.resume(job)
+    place.cancel(job)
+    place.wait_for(job)
     wait_until(page, f"streams.stateOf['{job}'] === 'Finished'")
     for route, answer in held:
         route.fulfill(response=answer)
     page.evaluate(FRAMES, 10)
-    expect(row).to_contain_text("Succeeded")
+    expect(row).to_contain_text(re.compile("Canceled|Partly succeeded"))
 
 
 def test_only_the_names_that_are_seen_are_in_the_page(watched: Watched, place: Place) -> None:

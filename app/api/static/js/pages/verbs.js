@@ -5,7 +5,7 @@ import { h } from "../dom.js";
 import { count } from "../format.js";
 import { t } from "../i18n.js";
 import { ask } from "../parts/dialog.js";
-import { isPaused } from "../parts/mark.js";
+import { isCanceling, isPaused } from "../parts/mark.js";
 
 /** Buttons, hidden until `paint(job)` shows those that apply. `done(job)` hears of the job a verb answers with. */
 export function verbs({ failure, done }) {
@@ -67,7 +67,7 @@ export function verbs({ failure, done }) {
 
   node.paint = (now) => {
     job = now;
-    const runs = job.state === "Accepted" || job.state === "Running";
+    const runs = (job.state === "Accepted" || job.state === "Running") && !isCanceling(job);
     const isClone = job.kind === "clone";
     buttons.pause.hidden = !runs || isPaused(job);
     buttons.resume.hidden = !runs || !isPaused(job);

@@ -50,6 +50,7 @@ function showing(draw) {
 export function jobState() {
   return showing((job) => {
     if (job.state === "Finished") return [OF_OUTCOME[job.outcome], word("outcome", job.outcome)];
+    if (isCanceling(job)) return ["back", t("state.canceling")];
     if (isPaused(job)) return ["paused", t("state.paused")];
     return [OF_JOB[job.state], word("jobState", job.state)];
   });
@@ -61,6 +62,11 @@ export function itemState() {
 
 export function isPaused(job) {
   return job.state !== "Finished" && job.pausedAt !== null;
+}
+
+/** Its state stays Running until the last name has ended. */
+export function isCanceling(job) {
+  return job.state !== "Finished" && Boolean(job.cancelRequestedAt);
 }
 
 /** Of a host or storage. */
