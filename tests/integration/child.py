@@ -25,9 +25,9 @@ class Child:
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         os.kill(self.pid, number)
 
-    def wait(self) -> int:
+    def wait(self, within_s: float = DEADLINE_S) -> int:
         """Its exit status, minus the signal's number if that ended it."""
-        deadline_s = time.monotonic() + DEADLINE_S
+        deadline_s = time.monotonic() + within_s
         while True:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
             if pid:

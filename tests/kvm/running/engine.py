@@ -22,6 +22,7 @@ from workers.ops.doctor.orphans import OrphanAudit
 
 EVERY = int(os.environ.get("VMCLONE_CRASH_EVERY", "18"))  # `make deep` takes each
 ENDED_WELL = "Finished Succeeded crash []"
+WITHIN_S = 120  # where libvirtd was killed a call may wait until keep-alives miss it, 20 s
 ROUNDS, ROUND_S = 12, 400  # of passing time, until everything must be at rest
 OWED = "SELECT count(*) FROM source_snapshots WHERE paid_at IS NULL"
 STATE = "SELECT state FROM jobs WHERE uuid = :u"
@@ -51,7 +52,7 @@ class KvmWorld:
     def run(self, body: Callable[[Engine, Say], None]) -> str:
         """What it said, once it has ended well."""
         with self.process(body) as child:
-            status = child.wait()
+            status = child.wait(WITHIN_S)
             said = child.said()
         assert status == 0, said
         return said
