@@ -194,7 +194,12 @@ def test_ctrl_c_leaves_the_job_running_and_says_how_to_go_on(stack: Stack) -> No
         canceled = stack.vmclone("cancel", job[:8])
         assert canceled.returncode == 0, canceled.stderr
         watched = stack.vmclone("watch", job[:8])
-        assert (watched.returncode, "0 of 6 cloned" in watched.stdout) == (1, True)
+        # One may have ended before the cancel came.
+        said = re.search(r"(\d) of 6 cloned", watched.stdout)
+        assert said, watched.stdout
+        cloned = int(said[1])
+        assert cloned < 6
+        assert watched.returncode == (3 if cloned else 1)
 
 
 def test_a_killed_api_is_waited_for_and_told_of_once(stack: Stack) -> None:
