@@ -192,7 +192,7 @@ def test_a_preview_is_of_the_form_as_it_stands(watched: Watched) -> None:
     expect(plan).to_be_visible()
     # Another one of the list that is there, by the mouse alone.
     source.click()
-    page.get_by_role("option", name="lab-template").click()
+    page.get_by_role("option", name="annex-template").click()
     expect(plan).to_be_hidden()
 
     held: list[Route] = []

@@ -53,7 +53,7 @@ def test_a_hot_statement_that_a_deadlock_ended_is_sent_again(database: Database)
         assert other_has_b.wait(DEADLINE_S)
         assert [row.name for row in database.hot(both, {"a": "a", "b": "b"})] == ["b"]
         ended.result(DEADLINE_S)
-    assert _deadlocks(database) == 1
+    assert _deadlocks(database) >= 1  # it may meet the other one again
 
 
 def test_a_transaction_that_stood_still_for_too_long_runs_again(database: Database) -> None:
