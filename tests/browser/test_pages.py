@@ -218,6 +218,7 @@ def test_what_was_typed_outlives_the_language_and_the_session(watched: Watched) 
     page.get_by_role("button", name="中文").click()
     expect(page.locator("#clone-names")).to_have_value("typed-{7..9}")
     page.get_by_role("button", name="English").click()
+    expect(page.get_by_label("Source VM")).to_be_visible()
     expect(page.locator("#clone-root option")).to_have_count(2)  # the last thing it asks for
     page.context.clear_cookies()
     page.get_by_role("button", name="Clone", exact=True).click()
