@@ -96,6 +96,22 @@ class Place:
         """The finished job."""
         return _apart(lambda: self.stack.wait_for(job))
 
+    @contextmanager
+    def slowly(self) -> Iterator[None]:
+        """One name at a time on each host, until this is left."""
+        hosts = ("node-1", "node-2")
+        for host in hosts:
+            self._limits("set", "host", host, "builds", "1")
+        try:
+            yield
+        finally:
+            for host in hosts:
+                self._limits("unset", "host", host, "builds")
+
+    def _limits(self, *words: str) -> None:
+        done = self.stack.vmclone("limits", *words)
+        assert done.returncode == 0, done.stderr
+
     def declare(self, *, last_lab_ip: str) -> None:
         """Applied again, it makes the lab's range larger."""
         document = self.stack.settings.home / "inventory.yaml"

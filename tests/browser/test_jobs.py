@@ -82,12 +82,12 @@ def test_a_failed_name_is_understood_and_tried_again(browser: Browser, place: Pl
     page.get_by_role("link", name="Clone a VM").first.click()
     fill_form(page, "lab-template", "lab-{001..200}")
     expect(page.locator("output")).to_contain_text("200 names")
-    page.get_by_role("button", name="Clone", exact=True).click()
-
-    # The bar moves by itself, more than once.
-    expect(page.locator(".live")).to_have_text("Live")
-    seen = wait_for_more(page, than=0)
-    wait_for_more(page, than=seen)
+    with place.slowly():
+        page.get_by_role("button", name="Clone", exact=True).click()
+        # The bar moves by itself, more than once.
+        expect(page.locator(".live")).to_have_text("Live")
+        seen = wait_for_more(page, than=0)
+        wait_for_more(page, than=seen)
     state_of_job(page, "Partly succeeded")
     assert ended(page) == 200
 
