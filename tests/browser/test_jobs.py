@@ -93,7 +93,9 @@ def test_a_failed_name_is_understood_and_tried_again(browser: Browser, place: Pl
 
     # The range is one address too small, and the panel says so.
     page.get_by_label("State").select_option("Failed")
-    page.get_by_role("row", name="lab-").click()
+    failed = page.get_by_role("row", name="lab-")
+    expect(failed).to_have_count(1)
+    failed.click()
     panel = page.get_by_role("dialog")
     expect(panel).to_contain_text("L3.1000")
     expect(panel).to_contain_text("no ip is available")
