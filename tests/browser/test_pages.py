@@ -44,6 +44,7 @@ def each_page(watched: Watched, job: str) -> Iterator[str]:
     expect(page.get_by_role("row", name="annex-0 ")).to_be_visible()
     yield "job"
     page.locator("#item-state").select_option("Failed")
+    expect(page.locator(".space .row").first.locator(".mark.bad")).to_be_visible()
     page.locator(".space .row").first.click()
     expect(page.get_by_role("dialog")).to_contain_text("L3.1000")
     yield "name"
