@@ -1,6 +1,6 @@
 """A real Chromium before a real stack. Whatever a page does that it must not fails its test."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,14 +67,19 @@ class Watched:
     page: Page
     origin: str
     faults: list[str] = field(default_factory=list)
-    tolerates: Callable[[str], bool] = lambda _: False
+    tolerated: tuple[str, ...] = ()
 
     def go(self, route: str) -> None:
         """To a page of ours, without a load where one is open."""
         self.page.goto(f"{self.origin}/#/{route}")
 
+    def tolerate(self, *expected: int | str) -> None:
+        """Answers of these statuses, and faults with these words: what a test is about."""
+        # A bare number would be found in addresses, too.
+        self.tolerated = tuple(f"status of {e} (" if isinstance(e, int) else e for e in expected)
+
     def check(self) -> None:
-        assert [fault for fault in self.faults if not self.tolerates(fault)] == []
+        assert [f for f in self.faults if not any(words in f for words in self.tolerated)] == []
 
 
 def watch(page: Page, origin: str) -> Watched:

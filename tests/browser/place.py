@@ -76,11 +76,9 @@ class Place:
         assert self.wait_for(job)["outcome"] == "Failed"
         return job
 
-    def pause(self, job: str) -> None:
-        _apart(lambda: self.stack.ask(lambda client: client.control(job, "pause")))
-
-    def cancel(self, job: str) -> None:
-        _apart(lambda: self.stack.ask(lambda client: client.control(job, "cancel")))
+    def control(self, job: str, verb: str) -> None:
+        """cancel, pause or resume."""
+        _apart(lambda: self.stack.ask(lambda client: client.control(job, verb)))
 
     def destroy(self, job: str) -> None:
         """What the job made is destroyed, but kept for a while."""
@@ -88,9 +86,6 @@ class Place:
             lambda: self.stack.ask(lambda client: client.remove_vms(job, expunge=False))
         )
         assert self.wait_for(removal)["outcome"] == "Succeeded"
-
-    def resume(self, job: str) -> None:
-        _apart(lambda: self.stack.ask(lambda client: client.control(job, "resume")))
 
     def wait_for(self, job: str) -> dict[str, Any]:
         """The finished job."""

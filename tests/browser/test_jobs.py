@@ -136,7 +136,7 @@ def test_a_job_is_paused_resumed_and_cancelled(watched: Watched) -> None:
 
 def test_a_job_that_is_being_cancelled_says_so(watched: Watched, place: Place) -> None:
     job = place.clone("golden", names=[f"canceling-{n}" for n in range(300)])
-    place.pause(job)
+    place.control(job, "pause")
     page = watched.page
     watched.go(f"jobs/{job}")
     state_of_job(page, "Paused")
@@ -190,11 +190,10 @@ def test_nothing_can_be_asked_of_a_job_that_is_not_known_yet(
 
 
 def test_the_stream_outlives_a_restart_of_the_server(watched: Watched, place: Place) -> None:
-    away = ("ERR_", "the server responded with a status of 50")
-    watched.tolerates = lambda fault: any(words in fault for words in away)
+    watched.tolerate("ERR_", "status of 50")  # the server is away
     page = watched.page
     job = place.clone("golden", names=[f"kept-{n}" for n in range(300)])
-    place.pause(job)  # it does not end while the server is away
+    place.control(job, "pause")  # it does not end while the server is away
     watched.go(f"jobs/{job}")
     state_of_job(page, "Paused")
     expect(page.locator(".live")).to_have_text("Live")
@@ -228,7 +227,7 @@ def test_a_refused_job_has_no_names_and_they_are_asked_for_once(
 def test_names_that_do_not_come_are_asked_for_again_but_not_at_once(
     watched: Watched, place: Place, state: str
 ) -> None:
-    watched.tolerates = lambda fault: "status of 502" in fault
+    watched.tolerate(502)
     job = place.clone("golden", names=["asked-1"])
     place.wait_for(job)
     page = watched.page
@@ -257,14 +256,14 @@ def test_a_hidden_tab_holds_no_stream_and_goes_on_where_it_was(
     watched: Watched, place: Place
 ) -> None:
     job = place.clone("golden", names=[f"hidden-{n}" for n in range(300)])
-    place.pause(job)
+    place.control(job, "pause")
     page = watched.page
     watched.go(f"jobs/{job}")
     expect(page.locator(".live")).to_have_text("Live")
     wait_until(page, f"streams.lastIdOf['{job}']")
     hide(page, True)
     wait_until(page, "streams.every((one) => one.readyState === EventSource.CLOSED)")
-    place.resume(job)
+    place.control(job, "resume")
     place.wait_for(job)
     with page.expect_request(re.compile(f"{job}/events.lastEventId=")):
         hide(page, False)
@@ -272,9 +271,9 @@ def test_a_hidden_tab_holds_no_stream_and_goes_on_where_it_was(
 
 
 def test_a_retry_whose_answer_was_lost_is_made_once(watched: Watched, place: Place) -> None:
-    watched.tolerates = lambda fault: "ERR_FAILED" in fault
+    watched.tolerate("ERR_FAILED")
     job = place.clone("golden", names=[f"lost-{n}" for n in range(300)])
-    place.cancel(job)
+    place.control(job, "cancel")
     place.wait_for(job)
     page = watched.page
     made: list[str] = []
@@ -300,7 +299,7 @@ def test_a_retry_whose_answer_was_lost_is_made_once(watched: Watched, place: Pla
 
 def test_news_of_a_name_leave_the_focus_where_it_is(watched: Watched, place: Place) -> None:
     job = place.clone("golden", names=[f"focus-{n}" for n in range(300)])
-    place.pause(job)
+    place.control(job, "pause")
     page = watched.page
     watched.go(f"jobs/{job}")
     page.get_by_label("State").select_option("Waiting")
@@ -323,7 +322,7 @@ def test_news_of_a_name_leave_the_focus_where_it_is(watched: Watched, place: Pla
 def test_a_job_that_cannot_be_read_at_first_is_asked_for_again(
     watched: Watched, place: Place
 ) -> None:
-    watched.tolerates = lambda fault: "status of 502" in fault
+    watched.tolerate(502)
     job = place.clone("golden", names=["again-1"])
     page = watched.page
     path = f"{watched.origin}/api/v1/clone-jobs/{job}"
@@ -339,7 +338,7 @@ def test_a_list_that_comes_late_takes_back_nothing_that_was_told(
     watched: Watched, place: Place
 ) -> None:
     job = place.clone("golden", names=[f"listed-{n}" for n in range(300)])
-    place.pause(job)
+    place.control(job, "pause")
     page = watched.page
     held: list[tuple[Route, APIResponse]] = []
     listed = re.compile("/api/v1/clone-jobs.limit")
@@ -348,7 +347,7 @@ def test_a_list_that_comes_late_takes_back_nothing_that_was_told(
     wait_until(page, "streams.some((one) => one.readyState === EventSource.OPEN)")
     row = page.get_by_role("row").filter(has_text=job[:8])
     wait_until(page, f"streams.stateOf['{job}']")
-    place.cancel(job)
+    place.control(job, "cancel")
     place.wait_for(job)
     wait_until(page, f"streams.stateOf['{job}'] === 'Finished'")
     for route, answer in held:

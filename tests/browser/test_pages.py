@@ -75,7 +75,7 @@ def test_no_page_keeps_anybody_out(watched: Watched, job: str, scheme: str) -> N
 def test_everybody_can_sign_in(browser: Browser, place: Place, scheme: str) -> None:
     context = browser.new_context(color_scheme=scheme, locale="en-GB")  # type: ignore[arg-type]
     watched = watch(context.new_page(), place.origin)
-    watched.tolerates = lambda fault: "401" in fault  # that is what it is about
+    watched.tolerate(401)  # that is what it is about
     watched.page.goto(watched.origin)
     assert faults_of(watched.page) == []
     sign_in(watched.page, "wrong")
@@ -209,7 +209,7 @@ def test_a_preview_is_of_the_form_as_it_stands(watched: Watched) -> None:
 
 
 def test_what_was_typed_outlives_the_language_and_the_session(watched: Watched) -> None:
-    watched.tolerates = lambda fault: "401" in fault or "400 (Bad Request)" in fault
+    watched.tolerate(400, 401)
     page = watched.page
     watched.go("clone")
     page.get_by_label("Source VM").fill("golden")
@@ -233,7 +233,7 @@ def test_what_was_typed_outlives_the_language_and_the_session(watched: Watched) 
 
 
 def test_whose_session_has_ended_signs_in_and_is_where_he_was(watched: Watched) -> None:
-    watched.tolerates = lambda fault: "401" in fault or "400 (Bad Request)" in fault
+    watched.tolerate(400, 401)
     page = watched.page
     watched.go("jobs")
     expect(page.locator("nav")).to_be_visible()
@@ -245,7 +245,7 @@ def test_whose_session_has_ended_signs_in_and_is_where_he_was(watched: Watched) 
 
 def test_a_session_that_a_search_finds_ended_leads_to_the_sign_in(watched: Watched) -> None:
     """By ZStack's queries, whose answers to that are ZStack's."""
-    watched.tolerates = lambda fault: "401" in fault or "400 (Bad Request)" in fault
+    watched.tolerate(400, 401)
     page = watched.page
     watched.go("clone")
     expect(page.get_by_label("Source VM")).to_be_visible()
@@ -259,7 +259,7 @@ def test_a_session_that_a_search_finds_ended_leads_to_the_sign_in(watched: Watch
 def test_a_sign_out_that_fails_does_not_look_done(browser: Browser, place: Place) -> None:
     context = browser.new_context(locale="en-GB")  # with a session of its own to be ended
     watched = watch(context.new_page(), place.origin)
-    watched.tolerates = lambda fault: "status of 502" in fault
+    watched.tolerate(502)
     page = watched.page
     watched.go("capacity")
     sign_in(page)
@@ -276,9 +276,9 @@ def test_a_sign_out_that_fails_does_not_look_done(browser: Browser, place: Place
 
 
 def test_who_signed_in_in_another_tab_is_who_is_signed_in(watched: Watched, place: Place) -> None:
-    watched.tolerates = lambda fault: "status of 403" in fault
+    watched.tolerate(403)
     job = place.clone("golden", names=[f"tab-{n}" for n in range(300)])
-    place.pause(job)
+    place.control(job, "pause")
     page = watched.page
     watched.go(f"jobs/{job}")
     resume = page.get_by_role("button", name="Resume")
@@ -309,13 +309,13 @@ def test_what_a_form_lacks_is_said_beside_it_and_focused(watched: Watched) -> No
 
 @pytest.mark.parametrize("typed", ["%", "..%2F..%2Fversion", "x?"])
 def test_an_address_that_is_none_is_told(watched: Watched, typed: str) -> None:
-    watched.tolerates = lambda fault: "404" in fault
+    watched.tolerate(404)
     watched.go(f"jobs/{typed}")
     expect(watched.page.get_by_role("alert")).to_be_visible()
 
 
 def test_where_a_language_does_not_come_english_is_spoken(watched: Watched) -> None:
-    watched.tolerates = lambda fault: "status of 502" in fault
+    watched.tolerate(502)
     page = watched.page
     chinese = re.compile("lang/zh.json")
     page.route(chinese, lambda route: route.fulfill(status=502, body="a proxy"))
@@ -332,7 +332,7 @@ def test_where_a_language_does_not_come_english_is_spoken(watched: Watched) -> N
 
 
 def test_an_unknown_job_is_told_with_its_code(watched: Watched) -> None:
-    watched.tolerates = lambda fault: "404" in fault
+    watched.tolerate(404)
     watched.go(f"jobs/{'0' * 32}")
     expect(watched.page.get_by_role("alert")).to_contain_text("SYS.1003")
 

@@ -26,8 +26,14 @@ async def got(api: Api, headers: dict[str, str], path: str) -> Any:
     return await (await api.get(path, headers=headers)).json()
 
 
-def end_ten(database: Database) -> None:
-    """The first ten names of a job that began an hour ago."""
+async def half_ended(
+    api: Api, inventory: Inventory, as_admin: dict[str, str], engine: Engine, database: Database
+) -> str:
+    """A job that began an hour ago: ten of twenty names ended within the last seconds, each after
+    a second of copying 50 bytes."""
+    engine.publisher.lost = lambda message: message[0] is TaskName.CLONE_VM
+    job = await made(api, as_admin, inventory.source, names=[f"n{n}" for n in range(20)])
+    engine.start(job)
     with database.engine.begin() as connection:
         connection.execute(text("UPDATE jobs SET started_at = started_at - interval '1 hour'"))
         connection.execute(
@@ -40,6 +46,7 @@ def end_ten(database: Database) -> None:
                 "SELECT job_uuid, uuid, 'item.succeeded' FROM ended"
             )
         )
+    return job
 
 
 async def test_the_rate_of_a_copy_is_what_its_heartbeats_saw(
@@ -101,11 +108,7 @@ async def test_a_lapsed_lease_has_no_rate(
 async def test_names_that_ended_lately_tell_the_pace(
     api: Api, inventory: Inventory, as_admin: dict[str, str], engine: Engine, database: Database
 ) -> None:
-    """Ten of twenty ended within the last seconds, each after a second of copying 50 bytes."""
-    engine.publisher.lost = lambda message: message[0] is TaskName.CLONE_VM
-    job = await made(api, as_admin, inventory.source, names=[f"n{n}" for n in range(20)])
-    engine.start(job)
-    end_ten(database)
+    job = await half_ended(api, inventory, as_admin, engine, database)
     whole = await got(api, as_admin, f"{JOBS}/{job}")
     assert (whole["rateBytesPerSecond"], whole["etaBasis"], whole["etaSeconds"]) == (
         100,
@@ -117,10 +120,7 @@ async def test_names_that_ended_lately_tell_the_pace(
 async def test_a_paused_job_has_no_end_in_sight(
     api: Api, inventory: Inventory, as_admin: dict[str, str], engine: Engine, database: Database
 ) -> None:
-    engine.publisher.lost = lambda message: message[0] is TaskName.CLONE_VM
-    job = await made(api, as_admin, inventory.source, names=[f"n{n}" for n in range(20)])
-    engine.start(job)
-    end_ten(database)
+    job = await half_ended(api, inventory, as_admin, engine, database)
 
     async def told() -> list[float | None]:
         """By our own surface, by ZStack's and to dashboards."""

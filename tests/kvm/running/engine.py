@@ -5,7 +5,7 @@ import ctypes
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,17 +83,19 @@ class KvmWorld:
 
     def job(self, strategy: str = "CreateStopped") -> str:
         """An accepted one, for one clone."""
-        database = Database(self.database_url)
-        with database.engine.begin() as connection:
-            job = make_job(
+        with self.database() as database, database.engine.begin() as connection:
+            return make_job(
                 connection,
                 self.inventory.source,
                 full=True,
                 strategy=strategy,
                 systemTags=["cloneMode::linked"],
             )
-        database.close()
-        return job
+
+    @contextmanager
+    def database(self) -> Iterator[Database]:
+        with closing(Database(self.database_url)) as database:
+            yield database
 
 
 @contextmanager

@@ -8,6 +8,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from tests.engine import Engine
+from tests.integration.child import Say
 from tests.kvm.waiting import until
 
 
@@ -57,3 +59,10 @@ class Killer:
     def join(self) -> None:
         """RuntimeError if there was no such call."""
         self._thread.join()
+
+
+def kills_libvirtd(job: str, window: Window, engine: Engine, say: Say) -> None:
+    """A worker of everything does the job, and libvirtd is killed there."""
+    killer = Killer(window)
+    engine.start(job)
+    killer.join()

@@ -12,7 +12,7 @@ from tests.engine import Engine
 from tests.integration.child import Say
 from tests.integration.points import Points
 from tests.kvm.running.engine import ENDED_WELL, EVERY, ROUND_S, KvmWorld
-from tests.kvm.running.killing import Killer, Window
+from tests.kvm.running.killing import Window, kills_libvirtd
 
 MOST_POINTS = 300
 CALLS = ("snapshotCreateXML", "blockCommit", "blockJobAbort")
@@ -99,12 +99,6 @@ def test_libvirtd_is_killed_at_each_window(world: KvmWorld) -> None:
             assert_put_back_behind_libvirt(world)
         source.assert_as_before()
     print(f"{len(WINDOWS[::EVERY])} windows")
-
-
-def kills_libvirtd(job: str, window: Window, engine: Engine, say: Say) -> None:
-    killer = Killer(window)
-    engine.start(job)
-    killer.join()
 
 
 def assert_put_back_behind_libvirt(world: KvmWorld) -> None:

@@ -12,12 +12,9 @@ from sqlalchemy import text
 
 from app.store import removals
 from app.store.models import JobKind
-from app.store.session import Database
-from tests.engine import Engine
 from tests.factories import ADMIN
-from tests.integration.child import Say
 from tests.kvm.running.engine import EVERY, KvmWorld
-from tests.kvm.running.killing import Killer, Window
+from tests.kvm.running.killing import Window, kills_libvirtd
 from tests.kvm.waiting import until
 from workers.storage.source import SETTLED_NS
 
@@ -45,13 +42,12 @@ def stopped(world: KvmWorld) -> Iterator[KvmWorld]:
     until(lambda: time.time_ns() - written_ns > SETTLED_NS, "its files rest", within_s=10)
     world.source.host.add_network(NETWORK, net="10.0.0")
     plug = text("UPDATE l3_networks SET bridge = :bridge, libvirt_network = :network")
-    database = Database(world.database_url)
-    with database.engine.begin() as connection:
-        connection.execute(plug, {"bridge": None, "network": NETWORK})
-    yield world
-    with database.engine.begin() as connection:
-        connection.execute(plug, {"bridge": "br0", "network": None})
-    database.close()
+    with world.database() as database:
+        with database.engine.begin() as connection:
+            connection.execute(plug, {"bridge": None, "network": NETWORK})
+        yield world
+        with database.engine.begin() as connection:
+            connection.execute(plug, {"bridge": "br0", "network": None})
     world.source.start()
 
 
@@ -69,33 +65,22 @@ def test_libvirtd_is_killed_at_each_call_of_a_clone_s_life(stopped: KvmWorld) ->
 
 def ends_well(world: KvmWorld, job: str, window: Window) -> None:
     """Though libvirtd was killed there, once it is back."""
-
-    def killed(engine: Engine, say: Say) -> None:
-        killer = Killer(window)
-        engine.start(job)
-        killer.join()
-
-    world.run(killed)
+    world.run(partial(kills_libvirtd, job, window))
     world.source.host.start_libvirtd()
     ended = world.end(job)
     assert ENDED_WELL.fullmatch(ended), f"{window}: {ended}"
 
 
 def expunge(world: KvmWorld, job: str) -> str:
-    ask = partial(removals.ask, account_uuid=ADMIN, kind=JobKind.EXPUNGE)
-    database = Database(world.database_url)
-    removal = database.run(lambda c: ask(c, removals.made_by(c, job, JobKind.EXPUNGE)))
-    database.close()
-    return removal
+    with world.database() as database, database.engine.begin() as connection:
+        vms = removals.made_by(connection, job, JobKind.EXPUNGE)
+        return removals.ask(connection, vms, account_uuid=ADMIN, kind=JobKind.EXPUNGE)
 
 
 def vm_of(world: KvmWorld, job: str) -> str:
-    database = Database(world.database_url)
-    with database.single() as connection:
-        query = text("SELECT vm_uuid FROM items WHERE job_uuid = :job")
-        vm = connection.scalar(query, {"job": job})
-    database.close()
-    return str(vm)
+    query = text("SELECT vm_uuid FROM items WHERE job_uuid = :job")
+    with world.database() as database, database.single() as connection:
+        return str(connection.scalar(query, {"job": job}))
 
 
 def domains(world: KvmWorld) -> dict[str, bool]:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from app.store.session import Database
 from tests.engine import Engine
 from tests.integration.child import Say
 from tests.kvm.running.engine import ENDED_WELL, KvmWorld
@@ -154,8 +153,7 @@ def test_a_job_that_is_cancelled_meanwhile(world: KvmWorld) -> None:
     source, job = world.source, world.job()
 
     def cancel(domain: Any) -> None:
-        database = Database(world.database_url)
-        with database.engine.begin() as connection:
+        with world.database() as database, database.engine.begin() as connection:
             connection.execute(
                 text("UPDATE jobs SET cancel_requested_at = now() WHERE uuid = :u"), {"u": job}
             )

@@ -75,10 +75,12 @@ export function jobsPage({ session, live }) {
     const mine = run;
     missed = [];
     const page = await failure.guard(() => call(address ?? `${PATH}?${filters.query()}`));
-    if (!page || stopped || mine !== run) return;
-    if (!address) jobs.clear();
-    for (const job of [...page["clone-jobs"], ...missed]) jobs.set(job.uuid, job);
+    if (stopped || mine !== run) return;
+    const newer = missed;
     missed = null;
+    if (!page) return;
+    if (!address) jobs.clear();
+    for (const job of [...page["clone-jobs"], ...newer]) jobs.set(job.uuid, job);
     next = page.next;
     more.hidden = !next;
     repaint();
