@@ -11,22 +11,26 @@ from tests.integration.conftest import fresh_database
 from tests.integration.queries.test_plans import nodes
 from tests.integration.reporting.conftest import statements
 
-JOBS, NAMES = 400, 300  # finished long ago, one an hour; the last one runs
-BIG = {"items", "steps"}
+JOBS, NAMES = 400, 300  # over as long as jobs are kept; the last one runs
+BIG = {"items", "steps", "volumes"}
 _FILL = (
     "INSERT INTO jobs (uuid, state, outcome, account_uuid, vm_instance_uuid, requested, priority, "
     " api_timeout_ms, wants_schema, created_at, started_at, finished_at, request) "
     "SELECT lpad(n::text, 32, '0'), 'Finished', 'Succeeded', :account, :source, :names, 5, 0, "
     " FALSE, at, at, at + interval '1 minute', '{}' FROM generate_series(1, :jobs) n, "
-    " LATERAL (SELECT clock_timestamp() - make_interval(hours => :jobs + 2 - n) AS at) t",
+    " LATERAL (SELECT clock_timestamp() - make_interval(hours => 2 * (:jobs + 1 - n)) AS at) t",
     "INSERT INTO items (uuid, job_uuid, ordinal, name, state, vm_uuid, volume_uuids, nic_uuids, "
     " attempts, lapses, fence, bytes_done, started_at, finished_at) "
     "SELECT md5(j.uuid || n), j.uuid, n, 'vm-' || n, 'Succeeded', md5('v' || j.uuid || n), '{}', "
     " '{}', 1, 0, 1, 0, j.started_at, j.finished_at FROM jobs j, generate_series(1, :names) n "
     "ORDER BY j.uuid",
     "INSERT INTO steps (item_uuid, name, attempt, worker, started_at, finished_at) "
-    "SELECT i.uuid, 'define_vm', 1, 'w', i.started_at, i.finished_at FROM items i "
+    "SELECT i.uuid, 'copy_root_volume', 1, 'w', i.started_at, i.finished_at FROM items i "
     "ORDER BY i.finished_at",
+    "INSERT INTO volumes (uuid, name, account_uuid, vm_instance_uuid, primary_storage_uuid, type, "
+    " format, size, device_id, state, status, is_shareable, origin, method, created_at) "
+    "SELECT md5('r' || i.uuid), i.name, :account, i.vm_uuid, :storage, 'Root', 'qcow2', 1, 0, "
+    " 'Enabled', 'Ready', FALSE, 'cloned', 'full', i.started_at FROM items i ORDER BY i.started_at",
     "INSERT INTO job_counters (job_uuid, total, succeeded, failed, canceled, bytes_done) "
     "SELECT uuid, :names, :names, 0, 0, 0 FROM jobs",
     "UPDATE jobs SET state = 'Running', outcome = NULL, finished_at = NULL "
@@ -44,7 +48,7 @@ def many(postgres_url: str, template_database: str) -> Iterator[Connection]:
         database = Database(url)
         with database.engine.begin() as connection:
             made = make_inventory(connection)
-            values = {"source": made.source, "jobs": JOBS, "names": NAMES}
+            values = {"source": made.source, "storage": made.storage, "jobs": JOBS, "names": NAMES}
             values["account"] = connection.scalar(text("SELECT uuid FROM accounts"))
             # Foreign keys are not checked: that takes longer than all the rest.
             connection.execute(text("SET LOCAL session_replication_role = replica"))
