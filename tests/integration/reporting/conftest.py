@@ -106,6 +106,14 @@ def statements(block: str) -> list[str]:
     return [statement.strip() for statement in joined.split(";\n") if statement.strip()]
 
 
+@pytest.fixture
+def owner(filled_url: str) -> Iterator[psycopg.Connection]:
+    """What it changes is forgotten."""
+    with psycopg.connect(filled_url) as connection:
+        yield connection
+        connection.rollback()
+
+
 @pytest.fixture(scope="module")
 def reader(filled_url: str) -> Iterator[psycopg.Connection]:
     """Logged in as the page tells Grafana to."""

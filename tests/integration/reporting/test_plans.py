@@ -1,6 +1,7 @@
 """Panels over what is open, over one job and over a span of time read no big table whole."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Connection, text
@@ -10,6 +11,7 @@ from tests.factories import make_inventory
 from tests.integration.conftest import fresh_database
 from tests.integration.queries.test_plans import nodes
 from tests.integration.reporting.conftest import statements
+from tests.integration.reporting.grafana import Span, every_query, expand
 
 JOBS, NAMES = 400, 300  # over as long as jobs are kept; the last one runs
 BIG = {"items", "steps", "volumes"}
@@ -79,6 +81,15 @@ SPANS = [
 def test_panels_begin_at_an_index(many: Connection) -> None:
     for query in [*PANELS, *SPANS]:
         assert not scanned(many, query) & BIG, query
+
+
+def test_shipped_dashboards_begin_at_an_index(many: Connection) -> None:
+    now = datetime.now(UTC)
+    span = Span(now - timedelta(hours=4), now)
+    absent = ["0" * 32]
+    values = {"job": [f"{JOBS:032}"], "name": [""], "account": absent, "storage": absent}
+    for query in every_query():
+        assert not scanned(many, expand(query.sql, span, values)) & BIG, query.name
 
 
 def test_what_no_index_knows_is_scanned(many: Connection) -> None:
