@@ -1,7 +1,9 @@
 """A command in a pseudo-terminal, and what a person sees there."""
 
+import signal
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -25,6 +27,8 @@ class Terminal:
             list(command[1:]),
             env={**environment, "TERM": "xterm-256color"},
             dimensions=(30, columns),
+            # As a shell starts it, also where these tests are started to ignore Ctrl-C.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )
 
     def __enter__(self) -> Self:

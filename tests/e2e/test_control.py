@@ -10,13 +10,12 @@ from sqlalchemy import text
 
 from tests.e2e.audit import assert_nothing_left_over
 from tests.e2e.stack import Stack
-from tests.e2e.test_real_volumes import declare, make_images, stack, storage
+from tests.e2e.test_real_volumes import Declared, declare, make_images, stack, storage
 
 __all__ = ["stack", "storage"]  # fixtures
 DEADLINE_S = 60
 STOP_LIMIT_S = 45
 MEGABYTES = 12
-RATE = ["primaryStorage", "ps", "bytesPerSecond"]
 
 
 @pytest.fixture
@@ -25,15 +24,25 @@ def mode() -> str:
 
 
 @pytest.fixture
-def slow_copy(stack: Stack, storage: Path, tmp_path: Path) -> str:
-    """A job in the middle of its copy, which would take long."""
+def declared(stack: Stack, storage: Path, tmp_path: Path) -> Declared:
     make_images(storage.parent / "images", megabytes=MEGABYTES)
-    declare(stack, tmp_path, storage)
+    return declare(stack, tmp_path, storage)
+
+
+@pytest.fixture
+def rate(declared: Declared) -> list[str]:
+    """The limit of its storage's."""
+    return ["primaryStorage", f"ps-{declared.own}", "bytesPerSecond"]
+
+
+@pytest.fixture
+def slow_copy(stack: Stack, declared: Declared, rate: list[str]) -> str:
+    """A job in the middle of its copy, which would take long."""
     # The base is made at full speed, once.
-    assert stack.wait_for(stack.clone("golden", names=["first"]))["outcome"] == "Succeeded"
-    limited = stack.vmclone("limits", "set", *RATE, "1MiB")
+    assert stack.wait_for(stack.clone(declared.source, names=["first"]))["outcome"] == "Succeeded"
+    limited = stack.vmclone("limits", "set", *rate, "1MiB")
     assert limited.returncode == 0, limited.stderr
-    job = stack.clone("golden", names=["slow"], systemTags=["cloneMode::full"])
+    job = stack.clone(declared.source, names=["slow"], systemTags=["cloneMode::full"])
     deadline_s = time.monotonic() + DEADLINE_S
     while not stack.ask(lambda client: client.items(job))[0]["bytesDone"]:
         assert time.monotonic() < deadline_s
@@ -42,7 +51,7 @@ def slow_copy(stack: Stack, storage: Path, tmp_path: Path) -> str:
 
 
 def test_a_cancel_stops_a_copy_in_the_middle_and_leaves_nothing(
-    stack: Stack, storage: Path, slow_copy: str
+    stack: Stack, storage: Path, declared: Declared, slow_copy: str
 ) -> None:
     assert stack.ask(lambda client: client.control(slow_copy, "cancel"))["state"] == "Running"
     job = stack.wait_for(slow_copy)
@@ -51,28 +60,30 @@ def test_a_cancel_stops_a_copy_in_the_middle_and_leaves_nothing(
     # Within two seconds at a mebibyte a second, and whatever this machine does meanwhile.
     assert item["bytesDone"] < item["bytesTotal"] - (2 << 20)
     with stack.database() as database:
-        with database.single() as connection:
-            uuid = connection.scalar(text("SELECT uuid FROM primary_storages"))
-        assert_nothing_left_over(database, str(uuid), storage)
+        assert_nothing_left_over(database, declared.storage_uuid, storage)
 
 
-def test_a_rate_that_is_lifted_lets_the_copy_go(stack: Stack, slow_copy: str) -> None:
+def test_a_rate_that_is_lifted_lets_the_copy_go(
+    stack: Stack, rate: list[str], slow_copy: str
+) -> None:
     paused = stack.ask(lambda client: client.control(slow_copy, "pause"))
     assert paused["state"] == "Running", "what runs goes on"
     stack.ask(lambda client: client.control(slow_copy, "resume"))
-    assert stack.vmclone("limits", "unset", *RATE).returncode == 0
+    assert stack.vmclone("limits", "unset", *rate).returncode == 0
     job = stack.wait_for(slow_copy)
     assert (job["outcome"], job["bytesDone"]) == ("Succeeded", job["bytesTotal"])
 
 
-def test_a_worker_that_is_stopped_hands_its_copy_back(stack: Stack, slow_copy: str) -> None:
+def test_a_worker_that_is_stopped_hands_its_copy_back(
+    stack: Stack, rate: list[str], slow_copy: str
+) -> None:
     agent = next(pid for pid in stack.worker_pids() if parent_of(pid) == stack.process.pid)
     os.kill(agent, signal.SIGTERM)
     deadline_s = time.monotonic() + STOP_LIMIT_S
     while Path(f"/proc/{agent}").exists():
         assert time.monotonic() < deadline_s
         time.sleep(0.1)
-    assert stack.vmclone("limits", "unset", *RATE).returncode == 0
+    assert stack.vmclone("limits", "unset", *rate).returncode == 0
     assert stack.wait_for(slow_copy)["outcome"] == "Succeeded"
     assert tried(stack, slow_copy) == (1, 0), "what was handed back is no attempt and no lapse"
 

@@ -36,9 +36,13 @@ def python_with_server() -> Path:
     """Of an environment beside this one, made once; the package needs mcp before 2."""
     python = Path(sys.prefix) / "zstack-mcp" / "bin" / "python"
     if not python.with_name("zstack-mcp-server").exists():
-        subprocess.run([sys.executable, "-m", "venv", str(python.parents[1])], check=True)
+        bare = [sys.executable, "-m", "venv", "--without-pip", str(python.parents[1])]
+        subprocess.run(bare, check=True)
         installed = subprocess.run(
-            [str(python), "-m", "pip", "install", "--quiet", SERVER, "mcp<2"],
+            [
+                *(sys.executable, "-m", "pip", "--python", str(python)),
+                *("install", "--quiet", "--no-compile", SERVER, "mcp<2"),
+            ],
             check=False,
             capture_output=True,
             text=True,

@@ -6,8 +6,10 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -17,18 +19,20 @@ from tests.requirements import require
 
 NAMES = 20
 INVENTORY = """
-zones: [{{name: z}}]
-clusters: [{{name: c, zone: z, hypervisorType: Simulator}}]
-hosts: [{{name: h, cluster: c, managementIp: 127.0.0.1, cpuNum: 400, memorySize: 400GiB}}]
-primaryStorage: [{{name: ps, type: LocalStorage, url: {storage}, clusters: [c]}}]
+zones: [{{name: z-{own}}}]
+clusters: [{{name: c-{own}, zone: z-{own}, hypervisorType: Simulator}}]
+hosts: [{{name: h-{own}, cluster: c-{own}, managementIp: 127.0.0.1, cpuNum: 400,
+         memorySize: 400GiB}}]
+primaryStorage: [{{name: ps-{own}, type: LocalStorage, url: {storage}, clusters: [c-{own}]}}]
 l3Networks:
-  - {{name: l3, zone: z, ipRanges: [{{startIp: 10.1.0.10, endIp: 10.1.0.{last},
+  - {{name: l3-{own}, zone: z-{own}, ipRanges: [{{startIp: 10.1.0.10, endIp: 10.1.0.{last},
      netmask: 255.255.0.0, gateway: 10.1.0.1}}]}}
 vmInstances:
-  - {{name: golden, cluster: c, host: h, state: Stopped, cpuNum: 1, memorySize: 128MiB,
-     volumes: [{{type: Root, primaryStorage: ps, path: {images}/root.qcow2}},
-               {{type: Data, primaryStorage: ps, path: {images}/data.raw, format: raw}}],
-     nics: [{{l3Network: l3, ip: 10.1.0.9}}]}}
+  - {{name: golden-{own}, cluster: c-{own}, host: h-{own}, state: Stopped, cpuNum: 1,
+     memorySize: 128MiB,
+     volumes: [{{type: Root, primaryStorage: ps-{own}, path: {images}/root.qcow2}},
+               {{type: Data, primaryStorage: ps-{own}, path: {images}/data.raw, format: raw}}],
+     nics: [{{l3Network: l3-{own}, ip: 10.1.0.9}}]}}
 """
 
 
@@ -65,22 +69,33 @@ def storage(mode: str, tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     return tmp_path / "ps"
 
 
-@pytest.fixture
-def stack(tmp_path: Path) -> Iterator[Stack]:
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """One for all: starting it takes longer than most of these tests."""
     require(shutil.which("qemu-img"), "qemu-img (Debian: qemu-utils) checks the clones")
-    with running_stack(tmp_path / "home", VMCLONE_LEASE_S="3") as running:
+    with running_stack(tmp_path_factory.mktemp("home"), VMCLONE_LEASE_S="3") as running:
         yield running
 
 
-def declare(stack: Stack, tmp_path: Path, storage: Path, *, last: int = 250) -> str:
-    """The storage's uuid."""
-    document = tmp_path / "inventory.yaml"
+@dataclass
+class Declared:
+    own: str  # what the names of its things end with
+    storage_uuid: str
+
+    @property
+    def source(self) -> str:
+        return f"golden-{self.own}"
+
+
+def declare(stack: Stack, tmp_path: Path, storage: Path, *, last: int = 250) -> Declared:
+    """A zone of its own, with one host, one storage and one source."""
+    document, own = tmp_path / "inventory.yaml", uuid4().hex[:8]
     images = storage.parent / "images"
-    document.write_text(INVENTORY.format(storage=storage, images=images, last=last))
+    document.write_text(INVENTORY.format(own=own, storage=storage, images=images, last=last))
     done = stack.vmclone("inventory", "apply", "--json", str(document))
     assert done.returncode == 0, done.stderr
     entries: list[dict[str, Any]] = json.loads(done.stdout)
-    return next(str(e["uuid"]) for e in entries if e["name"] == "ps")
+    return Declared(own, next(str(e["uuid"]) for e in entries if e["name"] == f"ps-{own}"))
 
 
 def qemu_img(*arguments: str) -> None:
@@ -94,9 +109,9 @@ def test_every_volume_is_whole_and_equal_to_its_source(
     images = storage.parent / "images"
     make_images(images, megabytes=4)
     before = checksums(images)
-    uuid = declare(stack, tmp_path, storage)
+    declared = declare(stack, tmp_path, storage)
     job = stack.clone(
-        "golden",
+        declared.source,
         names=[f"vm-{n}" for n in range(NAMES)],
         full=True,
         systemTags=[f"cloneMode::{mode}"],
@@ -116,7 +131,7 @@ def test_every_volume_is_whole_and_equal_to_its_source(
     assert {item["method"] for item in items} == {mode}
     assert checksums(images) == before
     with stack.database() as database:
-        assert_nothing_left_over(database, uuid, storage)
+        assert_nothing_left_over(database, declared.storage_uuid, storage)
 
 
 @pytest.mark.parametrize("mode", ["linked"], indirect=True)
@@ -124,14 +139,14 @@ def test_one_name_too_many_for_the_range_fails_alone(
     stack: Stack, storage: Path, tmp_path: Path
 ) -> None:
     make_images(storage.parent / "images", megabytes=1)
-    uuid = declare(stack, tmp_path, storage, last=14)
-    job = stack.clone("golden", names=[f"vm-{n}" for n in range(6)], full=True)
+    declared = declare(stack, tmp_path, storage, last=14)
+    job = stack.clone(declared.source, names=[f"vm-{n}" for n in range(6)], full=True)
     assert stack.wait_for(job)["outcome"] == "PartiallySucceeded"
     entries = stack.ask(lambda client: client.result(job))
     assert ["inventory" in entry for entry in entries] == [True] * 5 + [False]
     assert entries[5]["error"]["cause"]["code"] == "L3.1000"
     with stack.database() as database:
-        assert_nothing_left_over(database, uuid, storage)
+        assert_nothing_left_over(database, declared.storage_uuid, storage)
 
 
 @pytest.mark.parametrize("mode", ["full"], indirect=True)
@@ -139,9 +154,9 @@ def test_killed_workers_leave_no_name_behind_and_make_none_twice(
     stack: Stack, storage: Path, tmp_path: Path
 ) -> None:
     make_images(storage.parent / "images", megabytes=8)
-    uuid = declare(stack, tmp_path, storage)
+    declared = declare(stack, tmp_path, storage)
     job = stack.clone(
-        "golden",
+        declared.source,
         names=[f"vm-{n}" for n in range(40)],
         full=True,
         systemTags=["cloneMode::full"],
@@ -155,7 +170,7 @@ def test_killed_workers_leave_no_name_behind_and_make_none_twice(
     entries = stack.ask(lambda client: client.result(job))
     assert len({entry["inventory"]["uuid"] for entry in entries}) == 40
     with stack.database() as database:
-        assert_nothing_left_over(database, uuid, storage)
+        assert_nothing_left_over(database, declared.storage_uuid, storage)
 
 
 def wait_until_some_are_made(stack: Stack, job: str, number: int) -> None:

@@ -1,18 +1,15 @@
-"""Real servers for the tests of this level: one migrated template database, copied per test."""
+"""Real servers for the tests of this level."""
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-from sqlalchemy import Engine, create_engine, text
 
 from app.store.migrate import migrate
 from app.store.session import Database
 from tests import servers
+from tests.integration.databases import Databases
 
 # Each of the processes that run tests side by side has its own, also on a server that is given.
 TEMPLATE = f"vmclone_template_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"
@@ -36,35 +33,28 @@ def broker_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def template_database(postgres_url: str) -> str:
-    _administer(postgres_url, f"DROP DATABASE IF EXISTS {TEMPLATE}", f"CREATE DATABASE {TEMPLATE}")
-    database = Database(f"{postgres_url}/{TEMPLATE}")
+def databases(postgres_url: str) -> Iterator[Databases]:
+    databases = Databases(postgres_url, TEMPLATE)
+    databases.drop(TEMPLATE)
+    database = Database(databases.make(name=TEMPLATE))
     migrate(database.engine)
     database.close()
-    return TEMPLATE
+    yield databases
+    databases.close()
 
 
 @pytest.fixture
-def database_url(postgres_url: str, template_database: str) -> Iterator[str]:
-    """A fresh migrated database."""
-    with fresh_database(postgres_url, template_database) as url:
+def database_url(databases: Databases) -> Iterator[str]:
+    """A migrated database without rows."""
+    with databases.migrated() as url:
         yield url
 
 
-@contextmanager
-def fresh_database(postgres_url: str, template: str) -> Iterator[str]:
-    name = f"test_{uuid4().hex[:12]}"
-    _administer(postgres_url, f"CREATE DATABASE {name} TEMPLATE {template}")
-    yield f"{postgres_url}/{name}"
-    _administer(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
-
-
 @pytest.fixture
-def empty_database_url(postgres_url: str) -> Iterator[str]:
-    name = f"test_{uuid4().hex[:12]}"
-    _administer(postgres_url, f"CREATE DATABASE {name}")
-    yield f"{postgres_url}/{name}"
-    _administer(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+def empty_database_url(databases: Databases) -> Iterator[str]:
+    """One without tables."""
+    with databases.copied() as url:
+        yield url
 
 
 @pytest.fixture
@@ -77,20 +67,3 @@ def database(database_url: str) -> Iterator[Database]:
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
-
-
-def _administer(postgres_url: str, *statements: str) -> None:
-    with _administration(postgres_url).connect() as connection:
-        for statement in statements:
-            connection.execute(text(statement))
-
-
-@lru_cache
-def _administration(postgres_url: str) -> Engine:
-    """One connection for the session: each test makes and drops a database."""
-    return create_engine(
-        postgres_url.replace("postgresql://", "postgresql+psycopg://") + "/postgres",
-        isolation_level="AUTOCOMMIT",
-        pool_size=1,
-        pool_pre_ping=True,
-    )

@@ -25,7 +25,7 @@ from app.zstack.resources import QUERIES
 from app.zstack.resources.resource import kind_of
 from tests.factories import ADMIN, Inventory, make_account
 from tests.integration.api.conftest import Api, open_session
-from tests.integration.conftest import fresh_database
+from tests.integration.databases import Databases
 from tests.integration.queries.conftest import fill
 
 
@@ -80,9 +80,9 @@ async def test_accounts_see_no_others_vms(
 
 
 @pytest.fixture(scope="module")
-def rows(postgres_url: str, template_database: str) -> Iterator[Connection]:
+def rows(databases: Databases) -> Iterator[Connection]:
     """One connection for all examples; what they are is read alone."""
-    with fresh_database(postgres_url, template_database) as url:
+    with databases.copied(databases.template) as url:
         engine = create_engine(
             url.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT"
         )

@@ -28,7 +28,7 @@ from app.store import audit, control, removals
 from app.store.models import JobKind
 from tests.engine import faked_engine
 from tests.factories import ADMIN, make_inventory, make_job
-from tests.integration.conftest import fresh_database
+from tests.integration.databases import Databases
 from tests.integration.engine.test_trouble import Killed
 from workers import lease
 
@@ -292,12 +292,12 @@ class Lives(RuleBasedStateMachine):
         )
 
 
-def test_random_lives(postgres_url: str, template_database: str, tmp_path: Path) -> None:
+def test_random_lives(databases: Databases, tmp_path: Path) -> None:
     @contextmanager
     def engine() -> Iterator[Any]:
         home = Settings(home=tmp_path / uuid4().hex)
         with (
-            fresh_database(postgres_url, template_database) as url,
+            databases.migrated() as url,
             faked_engine(url, home) as faked,
         ):
             yield faked

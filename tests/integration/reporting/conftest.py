@@ -16,19 +16,17 @@ from app.settings import Settings
 from app.store import tallies
 from tests.engine import Engine, faked_engine
 from tests.factories import make_inventory, make_job
-from tests.integration.conftest import fresh_database
+from tests.integration.databases import Databases
 
 DOCS = Path(__file__).parents[3] / "docs" / "reporting.md"
 SECRET = "swordfish"
 
 
 @pytest.fixture(scope="module")
-def filled_url(
-    postgres_url: str, template_database: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
+def filled_url(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """One for all tests of a file."""
     settings = Settings(home=tmp_path_factory.mktemp("home"))
-    with fresh_database(postgres_url, template_database) as url:
+    with databases.migrated() as url:
         with faked_engine(url, settings) as (engine, storage, _):
             storage.before = lambda call: _fail(call) if _of_d(engine) else None
             fill(engine)
@@ -84,10 +82,10 @@ def filled(filled_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture
-def engine(postgres_url: str, filled_url: str, tmp_path: Path) -> Iterator[Engine]:
+def engine(databases: Databases, filled_url: str, tmp_path: Path) -> Iterator[Engine]:
     """On a copy of one's own."""
     with (
-        fresh_database(postgres_url, filled_url.rpartition("/")[2]) as url,
+        databases.copied(filled_url.rpartition("/")[2]) as url,
         engine_on(url, tmp_path) as engine,
     ):
         yield engine

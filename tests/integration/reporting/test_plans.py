@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 from app.store.session import Database
 from tests.factories import make_inventory
-from tests.integration.conftest import fresh_database
+from tests.integration.databases import Databases
 from tests.integration.queries.test_plans import nodes
 from tests.integration.reporting.conftest import statements
 from tests.integration.reporting.grafana import Span, every_query, expand
@@ -44,9 +44,9 @@ _FILL = (
 
 
 @pytest.fixture(scope="module")
-def many(postgres_url: str, template_database: str) -> Iterator[Connection]:
+def many(databases: Databases) -> Iterator[Connection]:
     """120,000 names."""
-    with fresh_database(postgres_url, template_database) as url:
+    with databases.copied(databases.template) as url:
         database = Database(url)
         with database.engine.begin() as connection:
             made = make_inventory(connection)
