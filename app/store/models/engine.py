@@ -66,7 +66,7 @@ class Item(SQLModel, table=True):
         # For looks at the past: it costs the moves next to nothing.
         brin("items_finished", "finished_at"),
         # The plan lies out of line, so that the many small moves do not write it again.
-        {"postgresql_with": {"fillfactor": "70", "toast_tuple_target": "256"}},
+        {"postgresql_with": {"fillfactor": "70", "toast_tuple_target": "1024"}},
     )
 
     uuid: str = uuid_key()
