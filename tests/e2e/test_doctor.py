@@ -21,8 +21,8 @@ def test_the_doctor_finds_and_repairs_on_a_running_stack(
     stack: Stack, storage: Path, tmp_path: Path
 ) -> None:
     make_images(storage.parent / "images", megabytes=1)
-    declare(stack, tmp_path, storage)
-    assert stack.wait_for(stack.clone("golden", names=["a", "b"]))["outcome"] == "Succeeded"
+    source = declare(stack, tmp_path, storage).source
+    assert stack.wait_for(stack.clone(source, names=["a", "b"]))["outcome"] == "Succeeded"
 
     healthy = stack.vmclone("doctor")
     assert (healthy.returncode, healthy.stderr) == (0, ""), healthy.stdout

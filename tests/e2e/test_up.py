@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,12 +43,18 @@ def server_pid(stack: Stack, server: str) -> int:
     return int((home / file).read_text().split()[0])
 
 
-def test_a_second_up_says_who_holds_the_home(tmp_path: Path) -> None:
-    with running_stack(tmp_path / "home") as stack:
-        second = stack.vmclone("up")
-        assert second.returncode == 1
-        assert f"is in use by pid {stack.process.pid}" in second.stderr
-        assert "VMCLONE_HOME" in second.stderr
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """For all tests that leave it running."""
+    with running_stack(tmp_path_factory.mktemp("home")) as stack:
+        yield stack
+
+
+def test_a_second_up_says_who_holds_the_home(stack: Stack) -> None:
+    second = stack.vmclone("up")
+    assert second.returncode == 1
+    assert f"is in use by pid {stack.process.pid}" in second.stderr
+    assert "VMCLONE_HOME" in second.stderr
 
 
 def test_a_port_in_use_is_said_at_once(tmp_path: Path) -> None:
@@ -90,13 +96,12 @@ def test_a_killed_up_takes_its_children_with_it_and_another_one_starts(tmp_path:
 
 
 @pytest.mark.parametrize("server", ["valkey", "postgres", "api"])
-def test_a_killed_child_is_started_again(tmp_path: Path, server: str) -> None:
-    with running_stack(tmp_path / "home") as stack:
-        before = server_pid(stack, server)
-        os.kill(before, signal.SIGKILL)
-        wait_until(lambda: before not in processes_of(stack.settings.home), "it is still there")
-        stack.wait_until_ready()
-        assert server_pid(stack, server) != before
+def test_a_killed_child_is_started_again(stack: Stack, server: str) -> None:
+    before = server_pid(stack, server)
+    os.kill(before, signal.SIGKILL)
+    wait_until(lambda: before not in processes_of(stack.settings.home), "it is still there")
+    stack.wait_until_ready()
+    assert server_pid(stack, server) != before
 
 
 def test_anything_but_loopback_needs_a_password(tmp_path: Path) -> None:
