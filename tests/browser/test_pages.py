@@ -335,6 +335,10 @@ def test_an_unknown_job_is_told_with_its_code(watched: Watched) -> None:
     watched.tolerate(404)
     watched.go(f"jobs/{'0' * 32}")
     expect(watched.page.get_by_role("alert")).to_contain_text("SYS.1003")
+    watched.page.get_by_role("button", name="中文").click()
+    told = watched.page.get_by_role("alert")
+    expect(told).to_contain_text("找不到资源")
+    expect(told).to_contain_text("请更正详情中指出的 UUID")
 
 
 def _focused(page: Page) -> str:

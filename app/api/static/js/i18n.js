@@ -50,7 +50,12 @@ export function t(key, values = {}) {
 
 /** The text of a word of the API's, or the word itself where a newer server has a new one. */
 export function word(kind, value) {
-  return words[`${kind}.${value}`] ?? String(value ?? "");
+  return said(`${kind}.${value}`, String(value ?? ""));
+}
+
+/** What the API says in English, in the reader's language where its catalogue has that. */
+export function said(key, english) {
+  return words[key] ?? english;
 }
 
 function stored() {

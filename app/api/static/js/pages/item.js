@@ -3,7 +3,7 @@
 import { call } from "../api.js";
 import { h, setText } from "../dom.js";
 import { bytes, count, moment, rate } from "../format.js";
-import { t, word } from "../i18n.js";
+import { said, t, word } from "../i18n.js";
 import { width } from "../parts/bar.js";
 import { sidePanel } from "../parts/dialog.js";
 import { fault } from "../parts/fault.js";
@@ -64,7 +64,7 @@ function stepText(item) {
 }
 
 function noteText(item) {
-  if (item.error) return item.error.details || item.error.description;
+  if (item.error) return item.error.details || said(`error.${item.error.code}`, item.error.description);
   if (item.waitReason) return word("wait", item.waitReason);
   return item.method ? word("method", item.method) : "";
 }

@@ -2,7 +2,7 @@
 
 import { ApiError } from "../api.js";
 import { h } from "../dom.js";
-import { t } from "../i18n.js";
+import { said, t } from "../i18n.js";
 
 /** Of an ErrorCode {code, description, details, cause, advice} or an ApiError. */
 export function fault(error, { dismiss = null } = {}) {
@@ -13,12 +13,12 @@ export function fault(error, { dismiss = null } = {}) {
     h(
       "div.head",
       {},
-      h("h3", {}, shown.description),
+      h("h3", {}, descriptionOf(shown)),
       shown.code ? h("code", {}, shown.code) : null,
     ),
     shown.details ? h("p", {}, shown.details) : null,
     causes(shown.cause),
-    shown.advice ? h("p", {}, h("strong", {}, `${t("fault.todo")} `), shown.advice) : null,
+    shown.advice ? h("p", {}, h("strong", {}, `${t("fault.todo")} `), adviceOf(shown)) : null,
     dismiss ? h("div", {}, h("button.button.plain", { type: "button", onclick: dismiss }, t("fault.dismiss"))) : null,
   );
 }
@@ -28,10 +28,20 @@ function causes(cause) {
   return h(
     "div.cause",
     {},
-    h("p", {}, `${t("fault.cause")} ${cause.description} `, h("code", {}, cause.code)),
+    h("p", {}, `${t("fault.cause")} ${descriptionOf(cause)} `, h("code", {}, cause.code)),
     cause.details && cause.details !== cause.description ? h("p", {}, cause.details) : null,
     causes(cause.cause),
   );
+}
+
+function descriptionOf({ code, description }) {
+  return said(`error.${code}`, description);
+}
+
+/** Of the innermost cause, for that is what is to be mended. */
+function adviceOf({ advice, ...error }) {
+  while (error.cause) error = error.cause;
+  return said(`advice.${error.code}`, advice);
 }
 
 function ofApi(error) {
