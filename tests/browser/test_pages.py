@@ -275,6 +275,25 @@ def test_a_sign_out_that_fails_does_not_look_done(browser: Browser, place: Place
     context.close()
 
 
+def test_a_tab_that_only_shows_follows_the_sign_in_of_another(
+    browser: Browser, place: Place
+) -> None:
+    context = browser.new_context(locale="en-GB")  # with a session of its own to be ended
+    watched = watch(context.new_page(), place.origin)
+    watched.go("capacity")
+    sign_in(watched.page)
+    expect(watched.page.locator("nav")).to_be_visible()
+    other = watch(context.new_page(), place.origin)
+    other.go("jobs")
+    other.page.get_by_role("button", name="Sign out").click()
+    expect(watched.page.get_by_label("Password")).to_be_visible()
+    sign_in(other.page)
+    expect(watched.page.get_by_role("heading", name="Capacity", exact=True)).to_be_visible()
+    watched.check()
+    other.check()
+    context.close()
+
+
 def test_who_signed_in_in_another_tab_is_who_is_signed_in(watched: Watched, place: Place) -> None:
     watched.tolerate(403)
     job = place.clone("golden", names=[f"tab-{n}" for n in range(300)])

@@ -13,6 +13,8 @@ export class ApiError extends Error {
   }
 }
 
+const SIGNED_IN = "vmclone.signedIn";
+
 let csrfToken = "";
 let lost = () => {};
 
@@ -22,48 +24,62 @@ export function onSessionLost(then) {
   lost = then;
 }
 
+/** `then` is called when somebody has signed in or out on this dashboard in another tab. */
+export function onSessionElsewhere(then) {
+  addEventListener("storage", ({ key }) => {
+    if (key === SIGNED_IN) then();
+  });
+}
+
 /** Null where nobody is signed in; who never was is not even asked for. */
 export async function whoAmI() {
   if (!hint.get()) return null;
   const answer = await send("/api/v1/session", {});
   if (answer.status === 401) {
-    hint.set(false);
+    hint.clear();
     return null;
   }
   return remember(await bodyOf(answer));
 }
 
 export async function signIn(credentials) {
-  return remember(await bodyOf(await send("/api/v1/session", { method: "POST", body: credentials })));
+  const session = remember(await bodyOf(await send("/api/v1/session", { method: "POST", body: credentials })));
+  hint.set();
+  return session;
 }
 
 export async function signOut() {
   await call("/api/v1/session", { method: "DELETE" });
-  hint.set(false);
+  hint.clear();
   csrfToken = "";
 }
 
 function remember(session) {
   csrfToken = session.csrfToken;
-  hint.set(true);
   return session;
 }
 
-// The cookie itself is nothing that a script can see.
+// The cookie itself is nothing that a script can see. Each sign-in is another one, to other tabs too.
 const hint = {
   get() {
     try {
-      return localStorage.getItem("vmclone.signedIn") === "yes";
+      return localStorage.getItem(SIGNED_IN) !== null;
     } catch {
       return true;
     }
   },
-  set(yes) {
+  set() {
     try {
-      if (yes) localStorage.setItem("vmclone.signedIn", "yes");
-      else localStorage.removeItem("vmclone.signedIn");
+      localStorage.setItem(SIGNED_IN, String(Date.now()));
     } catch {
       // It is asked for each time, then.
+    }
+  },
+  clear() {
+    try {
+      localStorage.removeItem(SIGNED_IN);
+    } catch {
+      // As above.
     }
   },
 };

@@ -1,6 +1,6 @@
 // Which page is shown, and who is signed in.
 
-import { onSessionLost, whoAmI } from "./api.js";
+import { onSessionElsewhere, onSessionLost, whoAmI } from "./api.js";
 import { title } from "./format.js";
 import { preferredLanguage, speak } from "./i18n.js";
 import { fault } from "./parts/fault.js";
@@ -31,14 +31,8 @@ async function start() {
     document.body.textContent = "vmclone cannot be reached. Check that it is up, then load this page again.";
     return;
   }
-  onSessionLost(async () => {
-    if (!session) return;
-    session = null;
-    // Perhaps it is another's now.
-    session = await whoAmI().catch(() => null);
-    shell = null;
-    show();
-  });
+  onSessionLost(() => session && lookAgain());
+  onSessionElsewhere(lookAgain);
   try {
     session = await whoAmI();
   } catch (error) {
@@ -46,6 +40,14 @@ async function start() {
     return;
   }
   addEventListener("hashchange", show);
+  show();
+}
+
+/** The session may be another's now. */
+async function lookAgain() {
+  session = null;
+  session = await whoAmI().catch(() => null);
+  shell = null;
   show();
 }
 
