@@ -16,6 +16,7 @@ from app.domain.clone_job import expand
 from app.domain.errors import InvalidArgument
 
 _RANGE = re.compile(r"\{\d+\.\.\d+\}")
+_BRACE = re.compile(r"[{}]")
 _NIC_KEYS = {
     "ip": "ip",
     "netmask": "netmask",
@@ -47,6 +48,17 @@ class Wishes:
     data_storage: str | None = None
     nics: Sequence[str] = ()
     volumes: Sequence[str] = ()
+
+
+def new_names_of(patterns: Sequence[str]) -> list[str]:
+    """`names_of` for VMs that are to be made: other braces than a range's are a mistake in one.
+    Raises typer.BadParameter."""
+    for pattern in patterns:
+        if _BRACE.search(_RANGE.sub("", pattern)):
+            raise typer.BadParameter(
+                f"[{pattern[:100]}] has braces that are no range, as in web-{{001..100}}"
+            )
+    return names_of(patterns)
 
 
 def names_of(patterns: Sequence[str]) -> list[str]:

@@ -67,7 +67,7 @@ def clone(
         volume_of(each)
     tags = [*(system_tag or ()), *guest_tags(hostname, sshkey or (), user_data)]
     given: Json = {
-        "names": names_of(names),
+        "names": new_names_of(names),
         "full": full or None,
         "mode": mode,
         "strategy": strategy,

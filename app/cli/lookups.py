@@ -25,6 +25,8 @@ async def find_one(client: Client, resource: str, given: str, *conditions: str) 
     word = _WORDS[resource]
     if not found:
         where = "; `vmclone vms` lists them" if resource == VM else ""
+        if where and "*" in given:
+            where = "; a `*` stands for several in `vmclone vms` alone"
         raise ApiError(f"there is no {word} {given} that you can see{where}")
     if len(found) > 1:
         shown = [f"{each['uuid']} ({each.get('state', '')})" for each in found[:_SHOWN]]

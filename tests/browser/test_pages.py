@@ -208,6 +208,17 @@ def test_a_preview_is_of_the_form_as_it_stands(watched: Watched) -> None:
     expect(plan).to_be_hidden()
 
 
+def test_a_mistaken_pattern_makes_no_vm_of_that_name(watched: Watched) -> None:
+    page = watched.page
+    watched.go("clone")
+    page.get_by_label("Source VM").fill("golden")
+    page.get_by_role("option", name="golden").click()
+    page.get_by_label("Names", exact=True).fill("typo-{1-9}")
+    page.get_by_role("button", name="Clone", exact=True).click()
+    expect(page.locator("#clone-names-wrong")).to_contain_text("braces that are no range")
+    assert "#/clone" in page.url
+
+
 def test_what_was_typed_outlives_the_language_and_the_session(watched: Watched) -> None:
     watched.tolerate(400, 401)
     page = watched.page

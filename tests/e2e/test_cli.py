@@ -148,6 +148,8 @@ def test_none_is_status_1_and_says_why(stack: Stack) -> None:
     ("words", "status", "says"),
     [
         (["clone", "nobody", "x"], 1, "there is no VM nobody that you can see"),
+        (["clone", "golden", "x-{1-3}"], 2, "[x-{1-3}] has braces that are no range"),
+        (["destroy", "x-*", "--yes"], 1, "a `*` stands for several in `vmclone vms` alone"),
         (["clone", "golden", "x", "--host", "h9"], 1, "there is no host h9"),
         (["clone", "golden", "x", "y", "--hostname", "web"], 1, "hostname[web] names one guest"),
         (["watch", "zz"], 1, "'zz' is no job"),

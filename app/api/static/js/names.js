@@ -1,4 +1,5 @@
-// Names and patterns as they are typed, one a line: web-{001..100}. The rules are the server's.
+// Names and patterns as they are typed, one a line: web-{001..100}. The rules are the server's,
+// and as in `vmclone clone` other braces than a range's are a mistake in one.
 
 export const MAX_NAMES = 10000;
 const RANGE = /\{(\d{1,18})\.\.(\d{1,18})\}/g;
@@ -12,6 +13,7 @@ export function read(text) {
   for (const line of lines) {
     const ranges = [...line.matchAll(RANGE)];
     if (ranges.length > 1) return failed("clone.names.ranges", { line });
+    if (/[{}]/.test(line.replace(RANGE, ""))) return failed("clone.names.braces", { line });
     if (!ranges.length) {
       names.push(line);
       continue;

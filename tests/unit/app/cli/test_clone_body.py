@@ -10,6 +10,7 @@ import typer
 from app.cli.clone_body import (
     guest_tags,
     names_of,
+    new_names_of,
     nic_of,
     read_request,
     seconds_of,
@@ -28,6 +29,13 @@ def test_a_range_that_is_none_is_named(pattern: str) -> None:
     with pytest.raises(typer.BadParameter) as refused:
         names_of([pattern])
     assert str(refused.value).startswith(f"[{pattern}]")
+
+
+@pytest.mark.parametrize("pattern", ["web-{1-9}", "web-{a..c}", "web-{001..1", "web-{1..2}}"])
+def test_no_vm_is_made_of_a_mistaken_pattern(pattern: str) -> None:
+    with pytest.raises(typer.BadParameter) as refused:
+        new_names_of(["db", pattern])
+    assert str(refused.value).startswith(f"[{pattern}] has braces that are no range")
 
 
 @pytest.mark.parametrize(
