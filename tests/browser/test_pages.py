@@ -45,6 +45,8 @@ def each_page(watched: Watched, job: str) -> Iterator[str]:
     yield "job"
     page.locator("#item-state").select_option("Failed")
     expect(page.locator(".space .row").first.locator(".mark.bad")).to_be_visible()
+    # The few words beside it begin with the reason.
+    expect(page.locator(".space .row .error").first).not_to_contain_text("unable to create")
     page.locator(".space .row").first.click()
     expect(page.get_by_role("dialog")).to_contain_text("L3.1000")
     yield "name"
@@ -81,6 +83,8 @@ def test_everybody_can_sign_in(browser: Browser, place: Place, scheme: str) -> N
     sign_in(watched.page, "wrong")
     alert = watched.page.get_by_role("alert")
     expect(alert).to_contain_text("ID.1000")
+    expect(alert).to_contain_text("wrong account name or password")
+    expect(alert).not_to_contain_text("access key")
     assert faults_of(watched.page) == []
     watched.check()
     context.close()

@@ -64,7 +64,9 @@ function stepText(item) {
 }
 
 function noteText(item) {
-  if (item.error) return item.error.details || said(`error.${item.error.code}`, item.error.description);
+  // There is room for a few words: not for its name, which stands beside them.
+  const details = item.error?.details?.replace(`unable to create vm[name:${item.name}]: `, "");
+  if (item.error) return details || said(`error.${item.error.code}`, item.error.description);
   if (item.waitReason) return word("wait", item.waitReason);
   return item.method ? word("method", item.method) : "";
 }

@@ -177,9 +177,11 @@ function makeRow() {
   row.paint = (job) => {
     const ended = job.succeeded + job.failed + job.canceled;
     const name = nameOf(job.vmInstanceUuid);
-    setText(source, name || (name === "" && job.kind === "clone" ? t("jobs.source.gone") : word("kind", job.kind)));
+    const kind = word("kind", job.kind);
+    const title = name || (name === "" && job.kind === "clone" ? t("jobs.source.gone") : kind);
+    setText(source, title);
     setAttribute(source, "href", `#/jobs/${job.uuid}`);
-    setText(about, `${word("kind", job.kind)} · ${shortUuid(job.uuid)}`);
+    setText(about, title === kind ? shortUuid(job.uuid) : `${kind} · ${shortUuid(job.uuid)}`);
     state.paint(job);
     phoneState.paint(job);
     bar.paint(job);
