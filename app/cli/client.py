@@ -264,10 +264,19 @@ class Client:
                 yield response
         except aiohttp.InvalidURL as exc:
             raise ApiError(f"{self.server.url} is no URL, as http://HOST:8080") from exc
+        except aiohttp.ClientConnectorError as exc:
+            # Its own text names the address once more, and TLS where there is none.
+            raise NoAnswer(f"{self.server.url} does not answer: {_why(exc)}") from exc
         except aiohttp.ClientError as exc:
             raise NoAnswer(f"{self.server.url} does not answer: {exc}") from exc
         except TimeoutError as exc:
             raise NoAnswer(f"{self.server.url} does not answer in time") from exc
+
+
+def _why(exc: aiohttp.ClientConnectorError) -> str:
+    if isinstance(exc.os_error, ConnectionError) and exc.os_error.errno:
+        return os.strerror(exc.os_error.errno)
+    return exc.strerror or str(exc.os_error)
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncGenerator[str]:

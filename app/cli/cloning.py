@@ -47,13 +47,14 @@ def clone(
 ) -> None:
     """Clone SOURCE once for each NAME.
 
-    Exit status: 0 every name was cloned (without --wait: the job was accepted), 3 some were, 1
-    none was or the job was refused, 2 usage, 130 Ctrl-C, which leaves the job running.
+    Exit status: 0 every name was cloned (without --wait: the job was accepted),
+    3 some were, 1 none was or the job was refused, 2 usage, 130 Ctrl-C, which
+    leaves the job running.
     """
     from app.cli.clone_body import (
         Wishes,
         guest_tags,
-        names_of,
+        new_names_of,
         nic_of,
         read_request,
         seconds_of,

@@ -34,7 +34,10 @@ class Removable(StrEnum):
 
 @inventory.command("apply")
 def apply_file(
-    file: Annotated[Path, typer.Argument(help="A YAML document; docs/inventory.md has each key.")],
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A YAML document; docs/inventory.md has each key."),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Print the uuids as JSON.")] = False,
 ) -> None:
     """Make or update what the file declares; print the uuids."""

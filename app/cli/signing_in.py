@@ -21,7 +21,8 @@ ProfileName = Annotated[
 
 def login(
     url: Annotated[
-        str | None, typer.Argument(help="As http://HOST:8080; default: the profile's.")
+        str | None,
+        typer.Argument(metavar="URL", help="As http://HOST:8080; default: the profile's."),
     ] = None,
     profile: ProfileName = None,
     user: Annotated[
@@ -36,8 +37,8 @@ def login(
 ) -> None:
     """Sign in to a server; later commands use it.
 
-    The profile's file keeps the session and not the password: it ends with `vmclone logout`, or by
-    itself once it was not used for two hours.
+    The profile's file keeps the session and not the password: it ends with
+    `vmclone logout`, or by itself once it was not used for two hours.
     """
     from app.cli.client import Server
     from app.cli.profiles import DEFAULT, Profile, load, profile_file, save

@@ -23,8 +23,8 @@ async def watch(client: Client, job_uuid: str, *, as_json: bool) -> int:
     try:
         await show_until_end(client, job_uuid, display, note if as_json else display.say)
     except asyncio.CancelledError:
-        note(f"the job goes on; watch it:  vmclone watch {job_uuid}")
-        note(f"            or cancel it:   vmclone cancel {job_uuid}")
+        note(f"the job goes on; watch it:  vmclone watch {job_uuid[:_SHORT]}")
+        note(f"            or cancel it:   vmclone cancel {job_uuid[:_SHORT]}")
         raise
     job = await client.job(job_uuid)
     items = await client.items(job_uuid)

@@ -90,7 +90,7 @@ def _check_port(settings: Settings) -> None:
             probe.bind((settings.listen, settings.port))
         except OSError as error:
             raise ConfigurationError(
-                f"vmclone cannot listen on {settings.listen}:{settings.port}: {error.strerror}; "
+                f"cannot listen on {settings.listen}:{settings.port}: {error.strerror}; "
                 "set VMCLONE_PORT (and VMCLONE_LISTEN) to an address that is free"
             ) from None
 
