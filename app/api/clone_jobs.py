@@ -96,6 +96,13 @@ async def submit(
     return await answer(request, caller, submission.job_uuid)
 
 
+async def replayed(request: web.Request, caller: Caller) -> web.Response | None:
+    """The answer to a request without a body whose Idempotency-Key was used before."""
+    key = _idempotency_key(request, caller, None)
+    found = key and await intake.replay_of(state_of(request).pool, key)
+    return await _replayed(request, caller, key, found) if key and found else None
+
+
 async def answer(request: web.Request, caller: Caller, job_uuid: str) -> web.Response:
     wait_s = preferred_wait_s(request.headers)
     if wait_s:

@@ -1,5 +1,5 @@
 """What people do to a clone job. Verbs on one that runs may be sent twice and answer with the job
-as it is then; a retry makes a job each time, unless its Idempotency-Key was used before."""
+as it is then; a retry makes a job of what no earlier retry has cloned or is about to clone."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from app.api.asked import RemovalAsked
 from app.api.callers import require_caller
-from app.api.clone_jobs import answer, load_job, submit
+from app.api.clone_jobs import answer, load_job, replayed, submit
 from app.api.responses import json_value
 from app.api.state import state_of
 from app.domain.clone_job import CloneJobForm
@@ -58,8 +58,12 @@ async def cancel_item(request: web.Request) -> web.Response:
 
 async def retry_job(request: web.Request) -> web.Response:
     """A new job of the names that failed or were cancelled, with the same parameters and of the
-    same account, whoever of those that see the job asks."""
+    same account, whoever of those that see the job asks. Names that an earlier retry cloned, or
+    has under way, are not made twice."""
     caller = await require_caller(request)
+    before = await replayed(request, caller)
+    if before is not None:
+        return before
     job = await load_job(request, caller, request.match_info["uuid"])
     uuid = job["uuid"]
     if job["kind"] != JobKind.CLONE:
@@ -73,7 +77,7 @@ async def retry_job(request: web.Request) -> web.Response:
         raise _conflict(f"clone job {uuid} is no account's that is there; submit its names anew")
     failed = await state_of(request).read(lambda c: job_views.load_failed(c, uuid))
     if not failed.names:
-        raise _conflict(f"every name of clone job {uuid} was cloned; there is nothing to retry")
+        raise _conflict(_nothing_left(uuid, job["retriedAs"]))
     form = CloneJobForm(
         vm_instance_uuid=job["vmInstanceUuid"],
         parameters={**failed.request, "names": failed.names},
@@ -131,6 +135,15 @@ async def _control(
         raise _conflict(f"clone job {uuid} is {found.state}; there is nothing to {name} any more")
     state.publisher.publish(publishes)
     return json_value(await load_job(request, caller, uuid))
+
+
+def _nothing_left(uuid: str, retried_as: str | None) -> str:
+    if retried_as is None:
+        return f"every name of clone job {uuid} was cloned; there is nothing to retry"
+    return (
+        f"every name of clone job {uuid} was cloned, or is tried again already by clone job "
+        f"{retried_as}; there is nothing to retry: watch that one"
+    )
 
 
 def _conflict(text: str) -> web.HTTPConflict:

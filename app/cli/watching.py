@@ -59,7 +59,9 @@ def show_end(shown: Console, job: Json, items: Sequence[Json]) -> None:
         _line(shown, f"  note: {each if isinstance(each, str) else reason(each)}", "yellow")
     if job["kind"] != "clone":
         return
-    if made < total:
+    if job.get("retriedAs"):
+        _line(shown, f"tried again by:   vmclone watch {job['retriedAs'][:_SHORT]}")
+    elif made < total:
         _line(shown, f"try those again:  vmclone retry {job['uuid'][:_SHORT]} --wait")
     if made:
         _line(shown, f"see the clones:   vmclone vms --job {job['uuid'][:_SHORT]}")

@@ -154,15 +154,20 @@ async def accept_once(
             if row is not None:
                 return Receipt(False, row["account_uuid"], slides=False)
             # A statement of its own: the one above did not see what it ran into.
-            found = await connection.fetchrow(
-                "SELECT fingerprint, job_uuid FROM idempotency_keys "
-                "WHERE account_uuid = $1 AND key = $2",
-                key.account_uuid,
-                key.key,
-            )
+            found = await replay_of(connection, key)
         if found is not None:
-            return Replay(found["job_uuid"], same=found["fingerprint"] == key.fingerprint)
+            return found
         # It ran out, or its job was refused, between the two: free again.
+
+
+async def replay_of(database: Any, key: IdempotencyKey) -> Replay | None:
+    """What the key was used for, by a pool or a connection; None where it is free."""
+    found = await database.fetchrow(
+        "SELECT fingerprint, job_uuid FROM idempotency_keys WHERE account_uuid = $1 AND key = $2",
+        key.account_uuid,
+        key.key,
+    )
+    return found and Replay(found["job_uuid"], same=found["fingerprint"] == key.fingerprint)
 
 
 async def _with_key(

@@ -1,5 +1,6 @@
 """Jobs as they are shown: counts, bytes, rate and what is left. What is unknown is null."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -22,7 +23,9 @@ _JOBS = f"""
 SELECT j.*, a.name AS account_name, c.total, c.succeeded, c.failed, c.canceled,
     c.bytes_done AS bytes_ended, o.*, r.*,
     extract(epoch FROM clock_timestamp() - j.started_at)::float8 AS elapsed_s,
-    d.created_at AS snapshot_at, d.error AS snapshot_error
+    d.created_at AS snapshot_at, d.error AS snapshot_error,
+    (SELECT uuid FROM jobs again WHERE again.retry_of = j.uuid ORDER BY created_at DESC LIMIT 1)
+        AS retried_as
 FROM (
     SELECT uuid, kind::text, state::text, outcome::text, account_uuid, vm_instance_uuid, requested,
         wait_reason::text, consistency, priority, policy, ignored, notes, created_at, started_at,
@@ -130,11 +133,26 @@ def load_jobs(
     return [_job(row) for row in rows], last
 
 
+_TAKEN_UP = """
+WITH RECURSIVE retries AS (
+    SELECT uuid, state, request FROM jobs WHERE retry_of = :uuid
+    UNION ALL
+    SELECT j.uuid, j.state, j.request FROM jobs j JOIN retries r ON j.retry_of = r.uuid
+)
+SELECT i.name FROM items i JOIN retries r ON r.uuid = i.job_uuid
+WHERE i.state NOT IN ('Failed', 'Canceled', 'Stranded')
+UNION ALL
+SELECT asked.name
+FROM retries r CROSS JOIN LATERAL json_array_elements_text(r.request->'names') asked (name)
+WHERE r.state <> 'Finished' AND NOT EXISTS (SELECT 1 FROM items i WHERE i.job_uuid = r.uuid)
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Failed:
     """What a retry needs of a finished job."""
 
-    names: list[str]  # those that were not cloned, in request order
+    names: list[str]  # not cloned, and not tried again since, in request order
     request: dict[str, Any]
     policy: dict[str, Any] | None
     account_uuid: str  # whose it is
@@ -152,7 +170,20 @@ def load_failed(connection: Connection, job_uuid: str) -> Failed:
     names = [row.name for row in rows if row.state != ItemState.SUCCEEDED]
     # Refused before it had items: none of its names was cloned.
     names = names if rows else list(job.request["names"])
-    return Failed(names, job.request, job.policy, job.account_uuid)
+    return Failed(_left(connection, job_uuid, names), job.request, job.policy, job.account_uuid)
+
+
+def _left(connection: Connection, job_uuid: str, names: list[str]) -> list[str]:
+    """Without those that retries, and retries of these, have cloned or not ended yet. A name may
+    stand in a job more than once."""
+    taken = Counter(connection.execute(text(_TAKEN_UP), {"uuid": job_uuid}).scalars())
+    left = []
+    for name in names:
+        if taken[name]:
+            taken[name] -= 1
+        else:
+            left.append(name)
+    return left
 
 
 def _job(row: Row[Any]) -> JobView:
@@ -194,6 +225,7 @@ def _job(row: Row[Any]) -> JobView:
         "cancelRequestedAt": shown_time(row.cancel_requested_at),
         "error": shown_error(row.error),
         "retryOf": row.retry_of,
+        "retriedAs": row.retried_as,
     }
 
 

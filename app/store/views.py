@@ -90,6 +90,9 @@ class JobView(TypedDict):
     ]
     error: ErrorView | None
     retryOf: str | None
+    retriedAs: Annotated[
+        str | None, Field(description="the last job that tried again what this one did not clone")
+    ]
 
 
 class StepView(TypedDict):

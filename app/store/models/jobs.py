@@ -28,6 +28,12 @@ class Job(SQLModel, table=True):
         Index("jobs_open", "created_at", postgresql_where=text("state <> 'Finished'")),
         Index("jobs_state", "state", "created_at"),
         Index("jobs_account", "account_uuid", "created_at"),
+        Index(
+            "jobs_retries",
+            "retry_of",
+            "created_at",
+            postgresql_where=text("retry_of IS NOT NULL"),
+        ),
         brin("jobs_created", "created_at"),
         {"postgresql_with": {"fillfactor": "80"}},
     )

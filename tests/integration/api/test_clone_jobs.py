@@ -317,6 +317,8 @@ async def test_a_retry_is_a_new_job_of_what_was_not_cloned(
     assert again["uuid"] == "d" * 32
     _, replayed = await post(api, as_admin, None, f"/{uuid}/retry", **key)
     assert replayed["uuid"] == again["uuid"]
+    status, problem = await post(api, as_admin, None, f"/{uuid}/retry")
+    assert (status, again["uuid"] in problem["detail"]) == (409, True), "not before it was judged"
     assert engine.scalar("SELECT count(*) FROM jobs") == 2
     engine.start(again["uuid"])
     items = (await got(api, as_admin, f"/{again['uuid']}/items"))["items"]
@@ -324,6 +326,49 @@ async def test_a_retry_is_a_new_job_of_what_was_not_cloned(
     assert await (await api.get(f"/zstack/v1/api-jobs/{uuid}")).read() == before
     status, problem = await post(api, as_admin, None, f"/{again['uuid']}/retry")
     assert (status, "nothing to retry" in problem["detail"]) == (409, True)
+    status, problem = await post(api, as_admin, None, f"/{uuid}/retry")
+    assert (status, again["uuid"] in problem["detail"]) == (409, True)
+    assert (await got(api, as_admin, f"/{uuid}"))["retriedAs"] == again["uuid"]
+
+
+async def test_what_a_retry_has_cloned_or_under_way_is_not_tried_again(
+    api: Api, inventory: Inventory, as_admin: dict[str, str], engine: Engine
+) -> None:
+    """A name that stands twice counts twice, and retries of retries count too."""
+
+    async def retry(uuid: str) -> list[str]:
+        """Its names; the job is left with names that wait."""
+        status, made = await post(api, as_admin, None, f"/{uuid}/retry")
+        assert status == 202, made
+        engine.publisher.lost = lambda message: message[0] is TaskName.CLONE_VM
+        engine.start(made["uuid"])
+        items = (await got(api, as_admin, f"/{made['uuid']}/items"))["items"]
+        last.append((made["uuid"], items))
+        return [item["name"] for item in items]
+
+    async def cancel(number: int) -> None:
+        """One item of the last job; the others are cloned."""
+        uuid, items = last[-1]
+        await post(api, as_admin, None, f"/{uuid}/items/{items[number]['uuid']}/cancel")
+        engine.publisher.lost = lambda _: False
+        engine.pass_time(6)
+        engine.sweep()
+
+    last: list[tuple[str, Any]] = []
+    job = await made(api, as_admin, inventory.source, names=["a", "a", "b"])
+    engine.publisher.lost = lambda message: message[0] is TaskName.CLONE_VM
+    engine.start(job["uuid"])
+    await post(api, as_admin, None, f"/{job['uuid']}/cancel")
+    engine.sweep()
+    assert await retry(job["uuid"]) == ["a", "a", "b"]
+    status, _ = await post(api, as_admin, None, f"/{job['uuid']}/retry")
+    assert status == 409, "all of them are under way"
+    await cancel(0)
+    assert await retry(last[0][0]) == ["a"]
+    status, _ = await post(api, as_admin, None, f"/{job['uuid']}/retry")
+    assert status == 409, "by a retry of the retry"
+    await cancel(0)
+    assert await retry(job["uuid"]) == ["a"]
 
 
 async def test_an_administrators_retry_is_the_tenants_job(

@@ -141,7 +141,7 @@ function progressPart() {
     setText(left, t("job.progress", { percent: percent(ended / (job.total || 1)), done: count(ended), total: count(job.total) }));
     setText(right, pace(job));
     for (const one of figures) one.paint(job);
-    const told = JSON.stringify([job.waitReasons, job.error, job.ignored, job.notes, job.sourceSnapshot, job.retryOf]);
+    const told = JSON.stringify([job.waitReasons, job.error, job.ignored, job.notes, job.sourceSnapshot, job.retryOf, job.retriedAs]);
     if (told !== noted) notes.replaceChildren(...notesOf(job));
     noted = told;
   };
@@ -175,8 +175,13 @@ function notesOf(job) {
     ...reasons.map((text) => h("p.quiet", {}, text)),
     job.ignored?.length ? h("p.quiet", {}, t("job.ignored", { names: list(job.ignored.map(String)) })) : null,
     ...(job.notes ?? []).map((note) => h("p.quiet", { lang: "en" }, String(note))),
-    job.retryOf ? h("p.quiet", {}, t("job.retryOf"), " ", h("a", { href: `#/jobs/${job.retryOf}` }, shortUuid(job.retryOf))) : null,
+    job.retryOf ? otherJob(t("job.retryOf"), job.retryOf) : null,
+    job.retriedAs ? otherJob(t("job.retriedAs"), job.retriedAs) : null,
   ].filter(Boolean);
+}
+
+function otherJob(text, uuid) {
+  return h("p.quiet", {}, text, " ", h("a", { href: `#/jobs/${uuid}` }, shortUuid(uuid)));
 }
 
 function namesPart(uuid, failure) {

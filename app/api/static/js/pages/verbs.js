@@ -72,7 +72,7 @@ export function verbs({ failure, done }) {
     buttons.pause.hidden = !runs || isPaused(job);
     buttons.resume.hidden = !runs || !isPaused(job);
     buttons.cancel.hidden = !runs;
-    buttons.retry.hidden = !(job.state === "Finished" && isClone && job.outcome !== "Succeeded");
+    buttons.retry.hidden = !(job.state === "Finished" && isClone && job.outcome !== "Succeeded" && !job.retriedAs);
     buttons.remove.hidden = !(job.state === "Finished" && isClone && job.succeeded > 0);
   };
   return node;
