@@ -108,6 +108,13 @@ def test_a_failed_name_is_understood_and_tried_again(browser: Browser, place: Pl
     expect(page.locator("main")).to_contain_text("Tries again what failed in job")
     state_of_job(page, "Succeeded")
     assert ended(page) == 1
+
+    # What was tried again is not offered a second time.
+    page.get_by_text("Tries again what failed in job").get_by_role("link").click()
+    state_of_job(page, "Partly succeeded")
+    expect(page.locator("main")).to_contain_text("What failed was tried again in job")
+    expect(page.get_by_role("button", name="Destroy")).to_be_visible()
+    expect(page.get_by_role("button", name="Retry what failed")).to_be_hidden()
     assert page.evaluate("window.isTheSamePage")
     watched.check()
     context.close()
