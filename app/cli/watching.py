@@ -11,7 +11,7 @@ from app.cli.client import Client, Json
 from app.cli.following import follow
 from app.cli.people import console, note, print_json, status_of
 from app.cli.progress import Quiet, View, view
-from app.cli.words import done, duration, failures, reason
+from app.cli.words import done, failures, reason, took
 
 _SHORT = 8
 
@@ -46,9 +46,9 @@ async def show_until_end(
 def show_end(shown: Console, job: Json, items: Sequence[Json]) -> None:
     """What became of its names, why some failed, and what to do next."""
     total, made = job["total"], job["succeeded"]
-    took = f" in {duration(_took_s(job))}" if job.get("startedAt") and made else ""
+    time = f" in {took(_took_s(job))}" if job.get("startedAt") and made else ""
     style = "green" if made == total else "red" if not made else "yellow"
-    _line(shown, f"{made:,} of {total:,} {done(job)}{took}", style)
+    _line(shown, f"{made:,} of {total:,} {done(job)}{time}", style)
     for line in failures(items):
         _line(shown, f"  failed: {line}", "red")
     if job.get("canceled"):

@@ -19,6 +19,7 @@ _STEPS = {
     "start_vm": "start",
 }
 _DONE = {"clone": "cloned", "destroy": "destroyed", "expunge": "expunged"}
+_SHORT_S = 10
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -31,6 +32,11 @@ def duration(seconds: float) -> str:
             parts.append(f"{left // size} {unit}")
             left %= size
     return " ".join(parts[:2]) or "0 s"
+
+
+def took(seconds: float) -> str:
+    """Of what has ended: 0.4 s, 12 s."""
+    return f"{seconds:.1f} s" if seconds < _SHORT_S else duration(seconds)
 
 
 def done(job: Json) -> str:

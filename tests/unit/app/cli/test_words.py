@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.cli.people import status_of
-from app.cli.words import counts, duration, failures, state_of_job
+from app.cli.words import counts, duration, failures, state_of_job, took
 
 
 def a_job(**changes: Any) -> dict[str, Any]:
@@ -26,6 +26,13 @@ def a_job(**changes: Any) -> dict[str, Any]:
 )
 def test_a_duration_has_two_units_at_most(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.04, "0.0 s"), (0.44, "0.4 s"), (9.96, "10.0 s"), (12.3, "12 s")]
+)
+def test_what_was_short_is_told_to_a_tenth_of_a_second(seconds: float, text: str) -> None:
+    assert took(seconds) == text
 
 
 @pytest.mark.parametrize(
