@@ -93,12 +93,20 @@ class Supervisor:
     """`run` starts the children and returns when SIGINT or SIGTERM has stopped them all."""
 
     def __init__(
-        self, children: Sequence[Child], *, grace_s: float, together: bool = False
+        self,
+        children: Sequence[Child],
+        *,
+        grace_s: float,
+        together: bool = False,
+        told: Callable[[], object] = lambda: None,
     ) -> None:
-        """`together`: the children do not need each other, so all are asked to stop at once."""
+        """`together`: the children do not need each other, so all are asked to stop at once. `told`
+        is called once a signal says stop, before that is done."""
         self._children = list(children)
         self._together = together
         self._grace_s = grace_s
+        self._told = told
+        self._is_told = False
         self._stopping = False
         self._hurry = False
 
@@ -122,6 +130,8 @@ class Supervisor:
                 if tick is not None:
                     self._call(tick)
                 self._pause(tick_s)
+            if self._is_told:
+                self._told()
         finally:
             self.stop()
             for number, handler in previous.items():
@@ -158,7 +168,7 @@ class Supervisor:
     def _told_to_stop(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """The first time politely; the second time without patience."""
         self._hurry = self._stopping
-        self._stopping = True
+        self._stopping = self._is_told = True
 
     def _call(self, tick: Callable[[], object]) -> None:
         try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.starting import migrate_to_head, read_settings
+from app.cli.starting import migrate_to_head, read_settings, say_stopping
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,7 +71,8 @@ def _run_simulated(settings: "Settings", console: "Console", *, once: bool) -> i
     from app.embedded.stack import run_stack
 
     show = _Show(lambda: run_demo(settings, console), console, once=once)
-    return run_stack(settings, migrate=migrate_to_head, alongside=show) or show.status
+    status = run_stack(settings, migrate=migrate_to_head, alongside=show, stopping=say_stopping)
+    return status or show.status
 
 
 def _run_on_kvm(
@@ -101,6 +102,7 @@ def _run_on_kvm(
             stack,
             migrate=migrate_to_head,
             alongside=show,
+            stopping=say_stopping,
             environment={"VMCLONE_HOME": str(stack.home), "VMCLONE_IDENTITY_PORT": _GUESTS_PORT},
         )
         console.print("taking the clones, their disks and the bridge away")

@@ -19,7 +19,7 @@ from app.cli.inventory import inventory
 from app.cli.jobs import cancel, jobs, pause, resume, retry, watch
 from app.cli.limits import limits
 from app.cli.signing_in import login, logout
-from app.cli.starting import migrate_to_head, read_settings
+from app.cli.starting import migrate_to_head, read_settings, say_stopping
 from app.cli.vms import destroy, vms
 
 app = typer.Typer(
@@ -90,7 +90,9 @@ def up() -> None:
         else:
             typer.echo(f"ready on {server.url}; Ctrl-C stops it")
 
-    raise typer.Exit(run_stack(settings, migrate=migrate_to_head, alongside=announce))
+    raise typer.Exit(
+        run_stack(settings, migrate=migrate_to_head, alongside=announce, stopping=say_stopping)
+    )
 
 
 app.command(rich_help_panel=OPERATORS)(demo)

@@ -15,6 +15,10 @@ def read_settings() -> "Settings":
     return settings
 
 
+def say_stopping() -> None:
+    print("stopping: workers hand back what is under way; Ctrl-C again does not wait", flush=True)
+
+
 def migrate_to_head(url: str) -> None:
     """The database at that URL has this version's tables."""
     from app.store.migrate import migrate

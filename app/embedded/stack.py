@@ -53,17 +53,19 @@ def run_stack(
     migrate: Callable[[str], None],
     alongside: Callable[[], int | None],
     environment: Mapping[str, str] | None = None,
+    stopping: Callable[[], object] = lambda: None,
 ) -> int:
     """Run until SIGINT or SIGTERM, or until `alongside` returns an exit status.
 
     The API and the worker read their settings from the environment: what differs there from
     `settings` stands in `environment`. `migrate` is called with the database's URL before the API
     starts; `alongside` runs in a thread once the children are started, and may return None to
-    leave the stack running.
+    leave the stack running. `stopping` is called when a signal begins its end, which takes until
+    workers have handed back what they have under way.
     """
     with hold_home(settings.home):
         _check_port(settings)
-        supervisor = Supervisor([], grace_s=WORKER_GRACE_S)
+        supervisor = Supervisor([], grace_s=WORKER_GRACE_S, told=stopping)
         try:
             if settings.embedded:
                 _start_servers(settings.home, supervisor)

@@ -81,6 +81,7 @@ def test_stopping_leaves_no_process_and_no_endpoints(tmp_path: Path) -> None:
         assert len(processes_of(home)) > 5
         stack.process.send_signal(signal.SIGINT)
         assert stack.process.wait(timeout=60) == 0
+        assert "stopping" in (home / "up.log").read_text()
         assert processes_of(home) == {}
         assert not (home / "run" / "endpoints.json").exists()
 

@@ -43,14 +43,18 @@ def lines(tmp_path: Path) -> list[str]:
     return log.read_text().splitlines() if log.exists() else []
 
 
-def run_until(supervisor: Supervisor, condition: Callable[[], bool]) -> None:
+def run_until(
+    supervisor: Supervisor,
+    condition: Callable[[], bool],
+    stop: Callable[[], None] | None = None,
+) -> None:
     """Run in this thread, which forks; another one stops it when the condition holds."""
 
     def watch() -> None:
         deadline_s = time.monotonic() + LIMIT_S
         while not condition() and time.monotonic() < deadline_s:
             time.sleep(0.01)
-        supervisor.request_stop()
+        (stop or supervisor.request_stop)()
 
     watcher = threading.Thread(target=watch)
     watcher.start()
@@ -68,6 +72,21 @@ def test_children_stop_in_reverse_order(tmp_path: Path) -> None:
     supervisor = Supervisor(children, grace_s=LIMIT_S)
     run_until(supervisor, lambda: started(tmp_path, "first") + started(tmp_path, "second") == 2)
     assert lines(tmp_path)[-2:] == ["second stopped", "first stopped"]
+
+
+def test_who_is_told_to_stop_says_so_before_it_waits(tmp_path: Path) -> None:
+    children = [polite(tmp_path, "child")]
+    seen: list[str] = []
+    supervisor = Supervisor(
+        children, grace_s=LIMIT_S, told=lambda: seen.extend(lines(tmp_path)[-1:])
+    )
+    run_until(
+        supervisor,
+        lambda: started(tmp_path, "child") == 1,
+        lambda: os.kill(os.getpid(), signal.SIGTERM),
+    )
+    assert len(seen) == 1
+    assert seen[0].startswith("child started")
 
 
 def test_a_dead_child_is_started_again(tmp_path: Path) -> None:
