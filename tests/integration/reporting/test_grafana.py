@@ -97,6 +97,56 @@ def assert_a_series(types: Mapping[str, str], rows: Sequence[tuple[Any, ...]]) -
     assert [row[0] for row in rows] == sorted(row[0] for row in rows)
 
 
+def test_all_of_what_there_is_none_of_is_an_answer(reader: psycopg.Connection) -> None:
+    """Grafana then writes nothing where the values would be."""
+    several = [query.panel["name"] for query in variable_queries() if query.panel.get("multi")]
+    for query in panel_queries():
+        if any(f"${{{name}:" in query.sql for name in several):
+            found = reader.execute(expand(query.sql, SPAN, dict.fromkeys(several, ())).encode())
+            assert not found.fetchall(), query.name
+
+
+def test_no_line_is_drawn_over_hours_without_rows() -> None:
+    for query in panel_queries():
+        if query.is_series and "$__timeGroup" in query.sql:
+            custom = query.panel["fieldConfig"]["defaults"]["custom"]
+            assert query.panel["interval"] == "1h"
+            assert custom.get("drawStyle") == "bars" or custom["insertNulls"] == 3600000, query.name
+
+
+def test_a_storage_is_written_at_no_pace_before_and_after_its_copies(
+    reader: psycopg.Connection, values: Mapping[str, Sequence[str]]
+) -> None:
+    query, _ = storage_queries("Full copies onto each storage, and its limit")
+    rows = reader.execute(expand(query.sql, SPAN, values).encode()).fetchall()
+    paces = [pace for _, _, pace in rows]
+    assert (paces[0], paces[-1]) == (0, 0)
+    assert all(pace > 0 for pace in paces[1:-1])
+    assert len(paces) >= 3
+
+
+def test_the_time_of_a_step_is_counted_once_for_all_its_volumes(
+    owner: psycopg.Connection, values: Mapping[str, Sequence[str]]
+) -> None:
+    (query,) = storage_queries("Copies, by storage and method")
+    owner.execute("UPDATE volumes SET type = 'Data', actual_size = 1000 WHERE origin = 'cloned'")
+    ((_, _, volumes, _, _, mean, _, pace),) = owner.execute(
+        expand(query.sql, SPAN, values).encode()
+    ).fetchall()
+    ((steps, seconds),) = owner.execute(
+        "SELECT count(*), sum(run_seconds) FROM reporting_v1.step "
+        "WHERE step = 'copy_data_volumes' AND item_uuid IN "
+        "(SELECT item_uuid FROM reporting_v1.volume_copy)"
+    ).fetchall()
+    assert volumes > steps
+    assert float(mean) == pytest.approx(seconds / steps)
+    assert float(pace) == pytest.approx(1000 * float(volumes) / seconds)
+
+
+def storage_queries(title: str) -> list[Query]:
+    return [query for query in panel_queries() if query.panel["title"] == title]
+
+
 @pytest.mark.parametrize("query", every_query(), ids=lambda query: query.name)
 def test_no_query_reads_anything_but_the_views(
     query: Query, owner: psycopg.Connection, values: Mapping[str, Sequence[str]]
