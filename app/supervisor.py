@@ -131,7 +131,7 @@ class Supervisor:
                     self._call(tick)
                 self._pause(tick_s)
             if self._is_told:
-                self._told()
+                self._call(self._told)
         finally:
             self.stop()
             for number, handler in previous.items():
@@ -170,11 +170,11 @@ class Supervisor:
         self._hurry = self._stopping
         self._stopping = self._is_told = True
 
-    def _call(self, tick: Callable[[], object]) -> None:
+    def _call(self, back: Callable[[], object]) -> None:
         try:
-            tick()
+            back()
         except Exception:
-            log.warning("tick failed, trying again", exc_info=True)
+            log.warning("a call back failed", exc_info=True)
 
     def _pause(self, seconds: float) -> None:
         """Until then, or until a signal says stop."""

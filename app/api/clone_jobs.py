@@ -2,6 +2,7 @@
 
 import hashlib
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -44,10 +45,17 @@ async def create_clone_job(request: web.Request) -> web.Response:
     form = parse_clone_job(body)
     if asked.dryRun:
         return await preview_clone_job(request, caller, form)
-    return await submit(request, caller, form, fingerprint_of=body)
+    return await answered(request, caller, await accept(request, caller, form, fingerprint_of=body))
 
 
-async def submit(
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    job_uuid: str
+    key: IdempotencyKey | None = None
+    replay: Replay | None = None  # the key made a job before
+
+
+async def accept(
     request: web.Request,
     caller: Caller,
     form: CloneJobForm,
@@ -55,8 +63,8 @@ async def submit(
     fingerprint_of: Any,
     retry_of: str | None = None,
     account_uuid: str | None = None,
-) -> web.Response:
-    """Accept the job, or answer with the one that the caller's Idempotency-Key made before. It is
+) -> Accepted:
+    """A job of this form, or the one that the caller's Idempotency-Key made before. It is
     `account_uuid`'s, by default the caller's."""
     state = state_of(request)
     headers = job_headers(request.headers)
@@ -88,19 +96,25 @@ async def submit(
             state.pool, submission, key, session_timeout_s=timeout, refusal=_REFUSAL
         )
     if isinstance(receipt, Replay):
-        assert key is not None
-        return await _replayed(request, caller, key, receipt)
+        return Accepted(receipt.job_uuid, key, receipt)
     if not receipt.is_new:
         raise BadRequest(f"Duplicate job uuid[{submission.job_uuid}]")
     publish_accepted(request, submission.job_uuid)
-    return await answer(request, caller, submission.job_uuid)
+    return Accepted(submission.job_uuid)
 
 
-async def replayed(request: web.Request, caller: Caller) -> web.Response | None:
-    """The answer to a request without a body whose Idempotency-Key was used before."""
+async def accepted_before(request: web.Request, caller: Caller) -> Accepted | None:
+    """By the Idempotency-Key of a request without a body."""
     key = _idempotency_key(request, caller, None)
     found = key and await intake.replay_of(state_of(request).pool, key)
-    return await _replayed(request, caller, key, found) if key and found else None
+    return Accepted(found.job_uuid, key, found) if found else None
+
+
+async def answered(request: web.Request, caller: Caller, accepted: Accepted) -> web.Response:
+    key, replay = accepted.key, accepted.replay
+    if key and replay:
+        return await _replayed(request, caller, key, replay)
+    return await answer(request, caller, accepted.job_uuid)
 
 
 async def answer(request: web.Request, caller: Caller, job_uuid: str) -> web.Response:

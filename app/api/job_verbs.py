@@ -1,14 +1,14 @@
 """What people do to a clone job. Verbs on one that runs may be sent twice and answer with the job
 as it is then; a retry makes a job of what no earlier retry has cloned or is about to clone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from aiohttp import web
 from sqlalchemy import Connection
 
 from app.api.asked import RemovalAsked
 from app.api.callers import require_caller
-from app.api.clone_jobs import answer, load_job, replayed, submit
+from app.api.clone_jobs import accept, accepted_before, answer, answered, load_job
 from app.api.responses import json_value
 from app.api.state import state_of
 from app.domain.clone_job import CloneJobForm
@@ -61,9 +61,9 @@ async def retry_job(request: web.Request) -> web.Response:
     same account, whoever of those that see the job asks. Names that an earlier retry cloned, or
     has under way, are not made twice."""
     caller = await require_caller(request)
-    before = await replayed(request, caller)
+    before = await accepted_before(request, caller)
     if before is not None:
-        return before
+        return await answered(request, caller, before)
     job = await load_job(request, caller, request.match_info["uuid"])
     uuid = job["uuid"]
     if job["kind"] != JobKind.CLONE:
@@ -75,23 +75,25 @@ async def retry_job(request: web.Request) -> web.Response:
         )
     if job["account"] is None:
         raise _conflict(f"clone job {uuid} is no account's that is there; submit its names anew")
-    failed = await state_of(request).read(lambda c: job_views.load_failed(c, uuid))
-    if not failed.names:
-        raise _conflict(_nothing_left(uuid, job["retriedAs"]))
-    form = CloneJobForm(
-        vm_instance_uuid=job["vmInstanceUuid"],
-        parameters={**failed.request, "names": failed.names},
-        priority=job["priority"],
-        policy=failed.policy,
-    )
-    return await submit(
-        request,
-        caller,
-        form,
-        fingerprint_of=None,
-        retry_of=uuid,
-        account_uuid=failed.account_uuid,
-    )
+    state = state_of(request)
+    async with state.one_retry_at_a_time():
+        failed = await state.read(lambda c: job_views.load_failed(c, uuid))
+        if not failed.names:
+            raise _conflict(_nothing_left(uuid, failed.retried))
+        accepted = await accept(
+            request,
+            caller,
+            CloneJobForm(
+                vm_instance_uuid=job["vmInstanceUuid"],
+                parameters={**failed.request, "names": failed.names},
+                priority=job["priority"],
+                policy=failed.policy,
+            ),
+            fingerprint_of=None,
+            retry_of=uuid,
+            account_uuid=failed.account_uuid,
+        )
+    return await answered(request, caller, accepted)
 
 
 async def remove_vms(request: web.Request) -> web.Response:
@@ -137,12 +139,12 @@ async def _control(
     return json_value(await load_job(request, caller, uuid))
 
 
-def _nothing_left(uuid: str, retried_as: str | None) -> str:
-    if retried_as is None:
+def _nothing_left(uuid: str, retried: Sequence[str]) -> str:
+    if not retried:
         return f"every name of clone job {uuid} was cloned; there is nothing to retry"
     return (
-        f"every name of clone job {uuid} was cloned, or is tried again already by clone job "
-        f"{retried_as}; there is nothing to retry: watch that one"
+        f"every name of clone job {uuid} was cloned by it or its retries, or is under way in one "
+        f"of these; there is nothing to retry: watch {' and '.join(retried)}"
     )
 
 

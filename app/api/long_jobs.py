@@ -122,7 +122,14 @@ def _data_of(given: Any, message: Message) -> dict[str, Any]:
     return hash_passwords(data) if holds_password(data) else data
 
 
-def _accept(call: Call, job_uuid: str, message: Message, data: dict[str, Any]) -> None:
+def _accept(
+    call: Call,
+    job_uuid: str,
+    message: Message,
+    data: dict[str, Any],
+    *,
+    retry_of: str | None = None,
+) -> None:
     assert message.kind is not None
     call.parameters[_ACCEPTED].append(job_uuid)
     long_jobs.accept_job(
@@ -133,6 +140,7 @@ def _accept(call: Call, job_uuid: str, message: Message, data: dict[str, Any]) -
         data,
         account_uuid=call.caller.account_uuid,
         timeout_s=message.timeout_s or call.settings.job_timeout_s,
+        retry_of=retry_of,
     )
 
 
@@ -168,7 +176,7 @@ def _rerun(call: Call) -> Done:
         )
     job_uuid = uuid4().hex
     message = _message_of(held.job_name)
-    _accept(call, job_uuid, message, orjson.loads(held.job_data))
+    _accept(call, job_uuid, message, orjson.loads(held.job_data), retry_of=held.job_uuid)
     long_jobs.run_by(call.connection, held.uuid, job_uuid)
     return _shown(call, held.uuid)
 

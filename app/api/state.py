@@ -1,15 +1,16 @@
 """What the handlers share, under typed keys of the application."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import asyncpg
 import redis.asyncio
 from aiohttp import web
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.api.limits import Limiter
@@ -18,6 +19,7 @@ from app.api.publisher import PublisherThread
 from app.settings import Settings
 
 T = TypeVar("T")
+RETRIES = 7263516  # of advisory locks
 
 
 @dataclass(slots=True)
@@ -32,6 +34,7 @@ class ApiState:
     refused_sessions: Limiter  # by client address
     missed_polls: Limiter
     logins: LoginLimits
+    retries: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         async with self.engine.connect() as connection:
@@ -40,6 +43,14 @@ class ApiState:
     async def write(self, work: Callable[[Connection], T]) -> T:
         async with self.engine.begin() as connection:
             return await connection.run_sync(work)
+
+    @asynccontextmanager
+    async def one_retry_at_a_time(self) -> AsyncIterator[None]:
+        """Of all servers of this API: whoever comes second sees what the first one has made."""
+        # Who waits for another server's holds a connection: one of this server's at a time.
+        async with self.retries, self.engine.begin() as connection:
+            await connection.execute(select(func.pg_advisory_xact_lock(RETRIES)))
+            yield
 
     async def hash(self, work: Callable[..., T], *arguments: Any) -> T:
         loop = asyncio.get_running_loop()

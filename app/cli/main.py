@@ -27,7 +27,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-GC_THRESHOLD = 10_000  # objects; Python's own is 700
+GC_THRESHOLD = 10_000  # objects
 PEOPLE, OPERATORS = "Over HTTP, for everybody", "On the database and this machine, for operators"
 for verb in (clone, jobs, watch, cancel, pause, resume, retry, vms, destroy, login, logout):
     app.command(rich_help_panel=PEOPLE)(verb)

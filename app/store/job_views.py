@@ -1,7 +1,7 @@
 """Jobs as they are shown: counts, bytes, rate and what is left. What is unknown is null."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -133,16 +133,17 @@ def load_jobs(
     return [_job(row) for row in rows], last
 
 
+# What retries, and retries of these, have cloned or not ended yet.
 _TAKEN_UP = """
 WITH RECURSIVE retries AS (
     SELECT uuid, state, request FROM jobs WHERE retry_of = :uuid
     UNION ALL
     SELECT j.uuid, j.state, j.request FROM jobs j JOIN retries r ON j.retry_of = r.uuid
 )
-SELECT i.name FROM items i JOIN retries r ON r.uuid = i.job_uuid
+SELECT i.name, i.job_uuid FROM items i JOIN retries r ON r.uuid = i.job_uuid
 WHERE i.state NOT IN ('Failed', 'Canceled', 'Stranded')
 UNION ALL
-SELECT asked.name
+SELECT asked.name, r.uuid
 FROM retries r CROSS JOIN LATERAL json_array_elements_text(r.request->'names') asked (name)
 WHERE r.state <> 'Finished' AND NOT EXISTS (SELECT 1 FROM items i WHERE i.job_uuid = r.uuid)
 """
@@ -156,6 +157,7 @@ class Failed:
     request: dict[str, Any]
     policy: dict[str, Any] | None
     account_uuid: str  # whose it is
+    retried: list[str]  # jobs that have names of it cloned or under way
 
 
 def load_failed(connection: Connection, job_uuid: str) -> Failed:
@@ -170,14 +172,19 @@ def load_failed(connection: Connection, job_uuid: str) -> Failed:
     names = [row.name for row in rows if row.state != ItemState.SUCCEEDED]
     # Refused before it had items: none of its names was cloned.
     names = names if rows else list(job.request["names"])
-    return Failed(_left(connection, job_uuid, names), job.request, job.policy, job.account_uuid)
+    taken = connection.execute(text(_TAKEN_UP), {"uuid": job_uuid}).all()
+    return Failed(
+        names=_without(names, [row.name for row in taken]),
+        request=job.request,
+        policy=job.policy,
+        account_uuid=job.account_uuid,
+        retried=sorted({row.job_uuid for row in taken}),
+    )
 
 
-def _left(connection: Connection, job_uuid: str, names: list[str]) -> list[str]:
-    """Without those that retries, and retries of these, have cloned or not ended yet. A name may
-    stand in a job more than once."""
-    taken = Counter(connection.execute(text(_TAKEN_UP), {"uuid": job_uuid}).scalars())
-    left = []
+def _without(names: Sequence[str], others: Iterable[str]) -> list[str]:
+    """A name may stand there more than once."""
+    taken, left = Counter(others), []
     for name in names:
         if taken[name]:
             taken[name] -= 1

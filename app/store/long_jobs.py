@@ -67,15 +67,18 @@ def accept_job(
     *,
     account_uuid: str,
     timeout_s: int,
+    retry_of: str | None = None,
 ) -> None:
     """An accepted job, as intake leaves it."""
     names = request.get("names")
     connection.execute(
         text(
             "INSERT INTO jobs (uuid, kind, state, account_uuid, vm_instance_uuid, request, "
-            "requested, priority, api_timeout_ms, deadline_at, wants_schema) VALUES (:uuid, "
+            "requested, priority, api_timeout_ms, deadline_at, wants_schema, retry_of) "
+            "VALUES (:uuid, "
             ":kind, 'Accepted', :account, :vm, CAST(:request AS json), :requested, 5, "
-            ":timeout_s * 1000, clock_timestamp() + make_interval(secs => :timeout_s), FALSE)"
+            ":timeout_s * 1000, clock_timestamp() + make_interval(secs => :timeout_s), FALSE, "
+            ":retry_of)"
         ),
         {
             "uuid": job_uuid,
@@ -85,6 +88,7 @@ def accept_job(
             "request": orjson.dumps(request).decode(),
             "requested": len(names) if isinstance(names, list) else 1,
             "timeout_s": timeout_s,
+            "retry_of": retry_of,
         },
     )
 

@@ -121,19 +121,29 @@ class Database:
     def run(self, work: Callable[[Connection], T]) -> T:
         """`work` in one transaction; again from its beginning where the server undid it."""
         for attempt in range(_TRIES):
+            committing = False
             try:
                 with self.engine.begin() as connection:
-                    return work(connection)
+                    done = work(connection)
+                    committing = True
             except (DBAPIError, psycopg.Error) as exc:
-                if sqlstate(exc) not in _TRY_AGAIN or attempt == _TRIES - 1:
+                # Who loses his connection may not get to read why; nothing is committed yet.
+                undone = sqlstate(exc) in _TRY_AGAIN or (_is_lost(exc) and not committing)
+                if not undone or attempt == _TRIES - 1:
                     raise
                 time.sleep(0.01 * 2**attempt)
+            else:
+                return done
         raise AssertionError("unreachable")
 
     def close(self) -> None:
         self.engine.dispose()
         if self._hot is not None:
             self._hot.connection.close()
+
+
+def _is_lost(exc: DBAPIError | psycopg.Error) -> bool:
+    return isinstance(exc, DBAPIError) and exc.connection_invalidated
 
 
 def sqlstate(exc: DBAPIError | psycopg.Error) -> str | None:

@@ -331,6 +331,16 @@ async def test_a_retry_is_a_new_job_of_what_was_not_cloned(
     assert (await got(api, as_admin, f"/{uuid}"))["retriedAs"] == again["uuid"]
 
 
+async def test_of_two_retries_at_once_one_is_made(
+    api: Api, inventory: Inventory, as_admin: dict[str, str], engine: Engine
+) -> None:
+    job = await made(api, as_admin, "0" * 32, names=["a"])
+    engine.start(job["uuid"])
+    retry = f"/{job['uuid']}/retry"
+    answers = await asyncio.gather(*(post(api, as_admin, None, retry) for _ in range(8)))
+    assert sorted(status for status, _ in answers) == [202] + [409] * 7
+
+
 async def test_what_a_retry_has_cloned_or_under_way_is_not_tried_again(
     api: Api, inventory: Inventory, as_admin: dict[str, str], engine: Engine
 ) -> None:

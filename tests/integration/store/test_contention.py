@@ -11,14 +11,20 @@ from sqlalchemy.exc import OperationalError
 from app.store import base_sets
 from app.store.session import Database
 from tests.factories import make_inventory
+from tests.integration.databases import Databases
 
 DEADLINE_S = 20
 _RENAME = "UPDATE zones SET description = 'x' WHERE name = %(name)s RETURNING name"
 
 
 @pytest.fixture
-def database(database_url: str) -> Iterator[Database]:
-    made = Database(database_url)
+def database(databases: Databases) -> Iterator[Database]:
+    """A new one: its deadlocks are counted."""
+    with databases.copied(databases.template) as url:
+        yield from _with_two_rows(Database(url))
+
+
+def _with_two_rows(made: Database) -> Iterator[Database]:
     with made.engine.begin() as connection:
         for name in ("a", "b"):
             connection.execute(
@@ -69,6 +75,37 @@ def test_a_transaction_that_stood_still_for_too_long_runs_again(database: Databa
 
     assert database.run(stands_still_once) == 1
     assert len(set(tries)) == 2
+
+
+def test_a_transaction_whose_connection_is_lost_runs_again(database: Database) -> None:
+    tries: list[int] = []
+
+    def loses_the_first(connection: Connection) -> int:
+        tries.append(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+        if len(tries) == 1:
+            _end(database, tries[0])
+        return connection.exec_driver_sql(_RENAME, {"name": "b"}).rowcount
+
+    assert database.run(loses_the_first) == 1
+    assert len(set(tries)) == 2
+
+
+def test_whether_a_lost_commit_took_place_is_left_to_the_caller(database: Database) -> None:
+    tries: list[int] = []
+
+    def loses_its_commit(connection: Connection) -> None:
+        connection.exec_driver_sql(_RENAME, {"name": "b"})
+        tries.append(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+        _end(database, tries[-1])
+
+    with pytest.raises(OperationalError):
+        database.run(loses_its_commit)
+    assert len(tries) == 1
+
+
+def _end(database: Database, pid: int) -> None:
+    with database.single() as connection:
+        assert connection.exec_driver_sql(f"SELECT pg_terminate_backend({pid}, 10000)").scalar()
 
 
 def _wait_for_somebody_who_waits(database: Database) -> None:
