@@ -33,9 +33,12 @@ export function onSessionElsewhere(then) {
 
 /** Null where nobody is signed in; who never was is not even asked for. */
 export async function whoAmI() {
-  if (!hint.get()) return null;
+  const asked = hint.get();
+  if (!asked) return null;
   const answer = await send("/api/v1/session", {});
   if (answer.status === 401) {
+    // Of the cookie before: in another tab somebody has signed in meanwhile.
+    if (hint.get() !== asked) return whoAmI();
     hint.clear();
     return null;
   }
@@ -63,9 +66,9 @@ function remember(session) {
 const hint = {
   get() {
     try {
-      return localStorage.getItem(SIGNED_IN) !== null;
+      return localStorage.getItem(SIGNED_IN);
     } catch {
-      return true;
+      return "perhaps";
     }
   },
   set() {

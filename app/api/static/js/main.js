@@ -22,6 +22,7 @@ const PAGES = [
 let session = null;
 let shell = null;
 let page = null;
+let looks = 0; // at whose session it is: the last one counts
 
 async function start() {
   try {
@@ -45,8 +46,11 @@ async function start() {
 
 /** The session may be another's now. */
 async function lookAgain() {
-  session = null;
-  session = await whoAmI().catch(() => null);
+  looks += 1;
+  const mine = looks;
+  const now = await whoAmI().catch(() => session); // who it is cannot be known just now
+  if (mine !== looks) return;
+  session = now;
   shell = null;
   show();
 }

@@ -40,6 +40,7 @@ function descriptionOf({ code, description }) {
 
 /** Of the innermost cause, for that is what is to be mended. */
 function adviceOf({ advice, ...error }) {
+  if (error.code === "SYS.1006" && !error.cause) return advice; // of a cause that is not told here
   while (error.cause) error = error.cause;
   return said(`advice.${error.code}`, advice);
 }
