@@ -11,7 +11,7 @@ from app.queue import TaskName
 from tests.engine import Engine
 from tests.integration.child import Say
 from tests.integration.points import Points
-from tests.kvm.running.engine import ENDED_WELL, EVERY, ROUND_S, KvmWorld
+from tests.kvm.running.engine import ENDED_WELL, EVERY, ROUND_S, WITHIN_S, KvmWorld
 from tests.kvm.running.killing import Window, kills_libvirtd
 
 MOST_POINTS = 300
@@ -49,7 +49,7 @@ def crash(world: KvmWorld, job: str, point: int) -> str | None:
         engine.start(job)
 
     with world.process(goes_so_far) as child:
-        status, said = child.wait(), child.said()
+        status, said = child.wait(WITHIN_S), child.said()
     assert status in {0, -signal.SIGKILL}, said
     return said if status else None
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from tests.engine import Engine
 from tests.integration.child import Say
-from tests.kvm.running.engine import ENDED_WELL, KvmWorld
+from tests.kvm.running.engine import ENDED_WELL, WITHIN_S, KvmWorld
 from tests.kvm.running.source import NAME
 from tests.kvm.waiting import until
 from workers import base_copy, put_back, running_source
@@ -55,7 +55,7 @@ def clone_with(world: KvmWorld, job: str, meanwhile: Trouble) -> Cloned:
         until(lambda: world.source.written() > before, "it writes on", within_s=30)
         written = world.source.written()
         may_go_on.set()
-        status, said = child.wait(), child.said()
+        status, said = child.wait(WITHIN_S), child.said()
     assert status == 0, said
     return Cloned(said, written)
 
