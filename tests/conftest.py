@@ -1,12 +1,10 @@
 """For all levels."""
 
-import gc
-
 from hypothesis import HealthCheck, settings
 
-from app.cli.main import GC_THRESHOLD
+from app.cli.starting import collect_rarely
 
-gc.set_threshold(GC_THRESHOLD)  # as the program does
+collect_rarely()  # as the program does
 
 # How fast examples come says how busy the machine is, and nothing about the code.
 settings.register_profile("vmclone", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -2,7 +2,6 @@
 touches hosts and images lives under `workers` and is loaded by name."""
 
 import asyncio
-import gc
 import importlib
 import sys
 from typing import Annotated
@@ -19,7 +18,7 @@ from app.cli.inventory import inventory
 from app.cli.jobs import cancel, jobs, pause, resume, retry, watch
 from app.cli.limits import limits
 from app.cli.signing_in import login, logout
-from app.cli.starting import migrate_to_head, read_settings, say_stopping
+from app.cli.starting import collect_rarely, migrate_to_head, read_settings, say_stopping
 from app.cli.vms import destroy, vms
 
 app = typer.Typer(
@@ -27,7 +26,6 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-GC_THRESHOLD = 10_000  # objects
 PEOPLE, OPERATORS = "Over HTTP, for everybody", "On the database and this machine, for operators"
 for verb in (clone, jobs, watch, cancel, pause, resume, retry, vms, destroy, login, logout):
     app.command(rich_help_panel=PEOPLE)(verb)
@@ -43,8 +41,7 @@ for name, group in (
 
 def main() -> None:
     """Entry point: a refusal is one clear line on stderr and status 1, a usage error status 2."""
-    # What is imported stays, and looking through it for rubbish is a third of a program's start.
-    gc.set_threshold(GC_THRESHOLD)
+    collect_rarely()
     try:
         app()
     except Exception as exc:

@@ -1,9 +1,15 @@
 """What every program of vmclone's begins with."""
 
+import gc
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from app.settings import Settings
+
+
+def collect_rarely() -> None:
+    """What is imported stays; to look through it for rubbish is a third of a program's start."""
+    gc.set_threshold(10_000)
 
 
 def read_settings() -> "Settings":

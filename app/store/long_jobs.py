@@ -75,9 +75,8 @@ def accept_job(
         text(
             "INSERT INTO jobs (uuid, kind, state, account_uuid, vm_instance_uuid, request, "
             "requested, priority, api_timeout_ms, deadline_at, wants_schema, retry_of) "
-            "VALUES (:uuid, "
-            ":kind, 'Accepted', :account, :vm, CAST(:request AS json), :requested, 5, "
-            ":timeout_s * 1000, clock_timestamp() + make_interval(secs => :timeout_s), FALSE, "
+            "VALUES (:uuid, :kind, 'Accepted', :account, :vm, CAST(:request AS json), :requested, "
+            "5, :timeout_s * 1000, clock_timestamp() + make_interval(secs => :timeout_s), FALSE, "
             ":retry_of)"
         ),
         {

@@ -190,6 +190,8 @@ async def test_a_cancelled_long_job_is_run_again(
     rerun = (await ask_long("PUT", actions, {"rerunLongJob": {}}))["inventory"]
     assert rerun["uuid"] == made["uuid"]
     assert rerun["apiId"] != made["apiId"]
+    retry_of = "SELECT retry_of FROM jobs WHERE uuid = :job"
+    assert engine.scalar(retry_of, job=rerun["apiId"]) == made["apiId"]
     engine.start(rerun["apiId"])
     (job,) = (await ask_long("GET", f"/{made['uuid']}"))["inventories"]
     assert job["state"] == "Succeeded"

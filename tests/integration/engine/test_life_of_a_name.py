@@ -28,6 +28,15 @@ def test_every_name_becomes_a_running_vm_with_its_volumes(faked: Faked, twice: b
     faked.capacity_adds_up()
 
 
+def test_of_a_name_its_plan_alone_lies_out_of_line(faked: Faked) -> None:
+    """Each short value there would be a row more to write, and read, at every look."""
+    faked.engine.start(faked.job("a", "b", "c", full=True))
+    toast = faked.engine.scalar(
+        "SELECT reltoastrelid::regclass::text FROM pg_class WHERE relname = 'items'"
+    )
+    assert faked.engine.scalar(f"SELECT count(DISTINCT chunk_id) FROM {toast}") == 3
+
+
 def test_without_full_only_the_root_volume_is_cloned(faked: Faked) -> None:
     job = faked.job("a")
     faked.engine.start(job)
