@@ -6,7 +6,6 @@ still by a snapshot, for the jobs that were there before it.
 """
 
 import logging
-from contextlib import suppress
 
 from app.domain.errors import (
     CloneError,
@@ -21,7 +20,6 @@ from app.domain.plan import SourceRef
 from app.domain.retry import MAX_LAPSES, retry_delay_s
 from app.domain.snapshots import Consistency
 from app.domain.states import WaitReason
-from app.queue import TaskName, host_queue
 from app.store import base_claims, base_sets, bases, hosts, made_bases, sources
 from app.store.base_claims import BaseClaim
 from app.store.leases import LeaseLost
@@ -52,25 +50,15 @@ def prepare_base(base_set_uuid: str, worker: WorkerContext) -> None:
         ),
         hand_back=lambda claim: base_claims.hand_back(worker.database, claim),
     )
-    host_uuid = None
+    was_mine = False
     with held as mine:
         if mine is not None:
-            host_uuid = mine.claim.host_uuid
+            was_mine = True
             _make_or_fail(mine.claim, mine.lease, worker)
-    if host_uuid is not None:
-        _pass_on(host_uuid, worker)
-    worker.wake_scheduler(at_once=True)
+    if was_mine:
+        worker.wake_scheduler(at_once=True)
     # At once, and after the clones were told that they may begin.
     put_back(base_set_uuid, worker)
-
-
-def _pass_on(host_uuid: str, worker: WorkerContext) -> None:
-    """There is room for one that was refused because its machine made others."""
-    with suppress(*DATABASE_AWAY):
-        wanted = base_claims.next_wanted(worker.database, host_uuid)
-        if wanted is not None:
-            host_uuid, base_set_uuid = wanted
-            worker.publish(TaskName.PREPARE_BASE, base_set_uuid, queue=host_queue(host_uuid))
 
 
 def remove_base(base_set_uuid: str, worker: WorkerContext) -> None:

@@ -1,8 +1,8 @@
 """A host's line of granted items: a message wakes a process, which takes what there is.
 
 Messages wake processes, and the database says what there is to do: a busy host costs a message a
-turn and not one a name. After its turn a process goes back to its queue, where bases and, on a
-machine with several simulated hosts, the other hosts wait.
+turn and not one a name. After its turn a process goes back to its queue, where, on a machine with
+several simulated hosts, the other hosts wait. Bases go ahead of names.
 """
 
 import logging
@@ -11,8 +11,10 @@ from collections.abc import Callable
 
 from app.log_fields import add_log_fields, log_fields
 from app.queue import TaskName, host_queue
-from app.store import items, leases
+from app.store import base_claims, items, leases
 from app.store.leases import Claim
+from app.store.session import DATABASE_AWAY
+from workers.base_maker import prepare_base
 from workers.context import WorkerContext
 from workers.holding import holding
 from workers.lease import is_draining
@@ -25,8 +27,11 @@ LONG_S = 0.05  # items that take so long end rarely enough for a message when th
 
 
 def work(host_uuid: str, first_uuid: str, worker: WorkerContext) -> None:
-    """Take the item as far as it goes now, if it is one of this host's, then what else is granted
-    to the host, first in line first. Safe to call twice, late, or for what somebody else has."""
+    """Make a base that the host's machine is asked for; or else take the item as far as it goes
+    now, if it is one of this host's, then what else is granted to the host, first in line first.
+    Safe to call twice, late, or for what somebody else has."""
+    if _make_base(host_uuid, first_uuid, worker):
+        return
     turn_ends_s = time.monotonic() + TURN_S
     more = True
     took_s = _take(
@@ -43,6 +48,22 @@ def work(host_uuid: str, first_uuid: str, worker: WorkerContext) -> None:
         # Slots may be few, and none should stay empty. While there is more in line none is, unless
         # items take so long that who looks next does not know of this one.
         worker.wake_scheduler(at_once=True)
+
+
+def _make_base(host_uuid: str, first_uuid: str, worker: WorkerContext) -> bool:
+    """Whether there was one to make. All names of a job wait for its base, whose own message waits
+    in the queue behind the turns of other jobs' names. This turn goes back, for a base may take
+    hours."""
+    try:
+        wanted = base_claims.next_wanted(worker.database, host_uuid)
+    except DATABASE_AWAY:
+        return False
+    if wanted is None or is_draining():
+        return False
+    worker.publish(TaskName.CLONE_VM, first_uuid, queue=host_queue(host_uuid))
+    with log_fields(base_set_uuid=wanted):
+        prepare_base(wanted, worker)
+    return True
 
 
 def _take(claim: Callable[..., Claim | None], worker: WorkerContext) -> float | None:

@@ -99,18 +99,20 @@ def claim(
     )
 
 
-def next_wanted(database: Database, host_uuid: str) -> tuple[str, str] | None:
-    """The set that has waited longest for the host's machine to have room, after its host."""
+def next_wanted(database: Database, host_uuid: str) -> str | None:
+    """The set that has waited longest of those that a worker of this host may make now: for any
+    host of its machine that shares its locks."""
     with database.single() as connection:
-        row = connection.execute(
+        found: str | None = connection.execute(
             text(
-                f"SELECT host_uuid, uuid FROM base_sets WHERE {_IS_DUE} AND NOT {OWES} "  # noqa: S608
-                f"AND host_uuid IN (SELECT peer.uuid {_SAME_MACHINE} WHERE mine.uuid = :host) "
+                f"SELECT uuid FROM base_sets WHERE {_IS_DUE} AND NOT {OWES} AND {_HAS_ROOM} "  # noqa: S608
+                f"AND host_uuid IN (SELECT peer.uuid {_SAME_MACHINE} WHERE mine.uuid = :host "
+                " AND peer.lock_folder IS NOT DISTINCT FROM mine.lock_folder) "
                 "ORDER BY created_at LIMIT 1"
             ),
             {"host": host_uuid},
-        ).one_or_none()
-    return (row.host_uuid, row.uuid) if row else None
+        ).scalar_one_or_none()
+    return found
 
 
 def beat(database: Database, claim: BaseClaim, *, lease_s: float) -> Flags | None:

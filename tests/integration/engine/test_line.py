@@ -135,6 +135,55 @@ def test_a_paused_jobs_items_and_those_whose_time_has_not_come_are_passed_over(
     assert leases.claim_next(faked.engine.database, host, owner="w", lease_s=60) is None
 
 
+def test_a_base_goes_ahead_of_the_names_of_other_jobs(faked: Faked) -> None:
+    many = faked.job(*names(5))
+    faked.engine.start(many)
+    one = want_base_for(faked)
+    wake(faked, many)
+    assert base_of(faked, one) == "Ready"
+    assert set(faked.engine.item_states(many)) == {"Granted"}, "the turn went back"
+    wake(faked, many)
+    assert set(faked.engine.item_states(many)) == {"Succeeded"}
+
+
+def test_a_base_is_made_by_whoever_shares_the_locks_of_its_host(make_faked: Any) -> None:
+    faked: Faked = make_faked(hosts=2)
+    faked.engine.publisher.lost = lambda message: message[0] is TaskName.CLONE_VM
+    with faked.engine.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE hosts SET machine_id = 'm', lock_folder = name")
+    one = want_base_for(faked)
+    source_host = faked.engine.scalar("SELECT host_uuid FROM base_sets WHERE state = 'Wanted'")
+    (other,) = set(faked.inventory.hosts) - {source_host}
+    line.work(other, "0" * 32, faked.engine.worker)
+    assert base_of(faked, one) == "Wanted", "its worker has another VMCLONE_HOME"
+    with faked.engine.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE hosts SET lock_folder = '/locks'")
+    line.work(other, "0" * 32, faked.engine.worker)
+    assert base_of(faked, one) == "Ready"
+
+
+def want_base_for(faked: Faked) -> str:
+    """A job that is judged, while the message that asks for its base is on its way."""
+    job = faked.job("one")
+    lost = faked.engine.publisher.lost
+    faked.engine.publisher.lost = lambda message: (
+        message[0] in (TaskName.CLONE_VM, TaskName.PREPARE_BASE)
+    )
+    faked.engine.start(job)
+    faked.engine.publisher.lost = lost
+    return job
+
+
+def base_of(faked: Faked, job: str) -> str:
+    return str(
+        faked.engine.scalar(
+            "SELECT b.state FROM jobs JOIN base_sets b ON b.uuid = base_set_uuid "
+            "WHERE jobs.uuid = :job",
+            job=job,
+        )
+    )
+
+
 def test_a_message_that_comes_late_takes_nothing_of_another_host(faked: Faked) -> None:
     job = faked.job("a")
     faked.engine.start(job)
