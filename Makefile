@@ -55,38 +55,49 @@ bench-check: .venv/.developed .venv/.kvm
 
 # Versions anew, with hashes, and without the address they came from.
 lock: .venv/.developed
-	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --group build --universal \
 	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	  --output-file requirements.lock
 	$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --group build --group dev --universal \
 	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	  --constraint requirements.lock --output-file requirements-dev.lock
+	echo uv | $(BIN)/uv pip compile - --quiet --upgrade --universal \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --output-file requirements-uv.lock
 
-.venv/.made:
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# uv does in seconds what takes pip a minute. It is told pip's index, and where it gets nothing from
+# there, pip may.
+INSTALL = index=$$($(BIN)/pip config list | sed -n "s/.*\.index-url='\(.*\)'/\1/p" | tail -n 1); \
+  UV_HTTP_RETRIES=1 $(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode \
+  $${index:+--default-index "$$index"} --require-hashes -r $(1) 2>/dev/null \
+  || $(PIP) --require-hashes -r $(1)
+
+.venv/.made: requirements-uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "vmclone needs Python 3.11 or newer; name one: make PYTHON=python3.12 …" >&2; exit 1; }
 	@echo "Making .venv …"
 	@$(PYTHON) -m venv .venv
+	@$(PIP) --require-hashes -r requirements-uv.lock || true  # pip does without
 	@touch $@
 
 .venv/.installed: .venv/.made requirements.lock pyproject.toml
 	@echo "Installing what vmclone needs …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(call INSTALL,requirements.lock)
+	@$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 # A binding to the host's own libvirt, so it is built here.
 .venv/.kvm: .venv/.installed requirements-kvm.lock
 	@echo "Building libvirt's Python binding …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-kvm.lock \
+	@$(PIP) --require-hashes -r requirements-kvm.lock \
 	  || { echo "libvirt-python could not be built; on Debian and Ubuntu it needs:" \
 	  "apt-get install libvirt-dev pkg-config gcc python3-dev" >&2; exit 1; }
 	@touch $@
 
 .venv/.developed: .venv/.installed requirements-dev.lock
 	@echo "Installing what its tests need …"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(call INSTALL,requirements-dev.lock)
 	@touch $@
 
 clean:
