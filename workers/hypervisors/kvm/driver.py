@@ -9,6 +9,7 @@ import libvirt
 
 from app.domain.errors import (
     CloneError,
+    DomainBusy,
     OperationFailed,
     SourceNotCloneable,
     VmStartFailed,
@@ -41,6 +42,7 @@ from workers.hypervisors.kvm.snapshots import KvmSnapshots
 from workers.hypervisors.kvm.source_disks import seed_of, targets_of
 from workers.hypervisors.kvm.source_domain import SourceDisk, SourceDomain, check_cloneable
 from workers.hypervisors.kvm.source_xml import masked, read_source
+from workers.hypervisors.kvm.starting import settles
 
 _SECURE = libvirt.VIR_DOMAIN_XML_SECURE
 _FORGET = (
@@ -171,6 +173,8 @@ class KvmHypervisor:
             domain = ours(libvirtd, vm_uuid)
             if domain is None:
                 raise VmStartFailed(f"vm[uuid:{vm_uuid}] is not defined on {self._host.name}")
+            if not settles(domain):
+                raise DomainBusy(f"vm[uuid:{vm_uuid}] is being started and does not come up yet")
             if domain.isActive():
                 return
             try:
@@ -202,7 +206,10 @@ class KvmHypervisor:
     def destroy(self, vm_uuid: str) -> None:
         with self._opened(f"destroying vm[uuid:{vm_uuid}]") as libvirtd:
             domain = ours(libvirtd, vm_uuid)
-            if domain is None or not domain.isActive():
+            if domain is None:
+                return
+            settles(domain)  # or hangs, and is destroyed for it
+            if not domain.isActive():
                 return
             try:
                 domain.destroy()

@@ -1,0 +1,25 @@
+"""Domains that libvirt is in the middle of starting.
+
+A libvirtd that was killed there finds such a domain when it comes back, active and paused, and ends
+it a moment later. Whoever took it for a running one would have a clone that never ran; a destroy
+that meets it is answered late, and after another kill never (seen with libvirt 9.0).
+"""
+
+import time
+
+import libvirt
+
+SETTLES_WITHIN_S = 15.0
+LOOK_S = 0.05
+
+_STARTING = (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP)
+
+
+def settles(domain: libvirt.virDomain) -> bool:
+    """Whether the domain's start came to an end, good or bad; looks until it did, for a while."""
+    until_s = time.monotonic() + SETTLES_WITHIN_S
+    while tuple(domain.state()) == _STARTING:
+        if time.monotonic() > until_s:
+            return False
+        time.sleep(LOOK_S)
+    return True
