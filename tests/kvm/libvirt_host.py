@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import socket
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -47,6 +48,7 @@ _OWN = (
     "var/log/swtpm/libvirt",
 )
 _START_LIMIT_S = 60  # the first start asks QEMU for all that it can do
+_QEMU_CONF_FILE = "/etc/libvirt/qemu.conf"
 _CAPABILITIES = "/var/cache/libvirt/qemu/capabilities"
 _LIBVIRTD_CONF = """\
 auth_unix_ro = "none"
@@ -150,6 +152,25 @@ class LibvirtHost:
             f"libvirtd on {self.name} ends",
             within_s=20,
         )
+
+    @contextmanager
+    def configured(self, old: str, new: str) -> Iterator[None]:
+        """With this in its qemu.conf, and libvirtd restarted before and after. What QEMU can do is
+        asked anew when it runs as somebody else, and known again afterwards."""
+        conf, capabilities = map(self.machine.path, (_QEMU_CONF_FILE, _CAPABILITIES))
+        with tempfile.TemporaryDirectory() as kept:
+            _remember_capabilities(capabilities, Path(kept))
+            before = conf.read_text()
+            conf.write_text(before.replace(old, new, 1))
+            try:
+                self.kill_libvirtd("TERM")
+                self.start_libvirtd()
+                yield
+            finally:
+                self.kill_libvirtd("TERM")
+                conf.write_text(before)
+                _remember_capabilities(Path(kept), capabilities)
+                self.start_libvirtd()
 
     def add_network(self, name: str, *, bridge: str = "virbr1", net: str = "10.78.0") -> None:
         """A libvirt network whose guests get addresses 10 to 99 of `net` by DHCP.

@@ -19,6 +19,7 @@ from tests.e2e.stack import VMCLONE
 from tests.guest.build import cache_folder
 from tests.kvm.domains import Domain
 from tests.kvm.libvirt_host import LibvirtHost, libvirt_host
+from tests.kvm.waiting import until
 
 IMAGES = "/var/lib/libvirt/images"
 DEMO_BRIDGE = "vmclone-demo"
@@ -81,7 +82,11 @@ def test_five_guests_boot_and_what_a_killed_demo_left_goes_before(
     content = image.read_bytes()
     before = on_the_host(host)
     with running_demo(host, home, "--image", image) as killed:
-        lines_until(killed, "demo-1: Succeeded")
+        until(
+            lambda: len(on_the_host(host)["domains"] - before["domains"]) > 1,
+            "beside the source there is a clone",
+            within_s=LIMIT_S,
+        )
         os.kill(pid_of(host, killed), signal.SIGKILL)
         killed.wait(timeout=30)
     left = on_the_host(host)

@@ -61,18 +61,9 @@ def test_a_host_has_what_it_needs_but_for_what_is_named(here: Place) -> None:
 
 def test_a_storage_that_qemu_may_not_use(here: Place) -> None:
     """QEMU of this host as another user, on a folder that is root's alone."""
-    conf = here.host.machine.path("/etc/libvirt/qemu.conf")
-    as_root = conf.read_text()
     (here.folder / "ps").chmod(0o700)
-    conf.write_text(as_root.replace('user = "root"', 'user = "nobody"', 1))
-    try:
-        here.host.kill_libvirtd("TERM")
-        here.host.start_libvirtd()
+    with here.host.configured('user = "root"', 'user = "nobody"'):
         status, checks = asked(here)
-    finally:
-        conf.write_text(as_root)
-        here.host.kill_libvirtd("TERM")
-        here.host.start_libvirtd()
     held, text = checks[f"host h, images in {here.folder / 'ps'}"]
     assert not held
     assert "Permission denied" in text
