@@ -76,9 +76,9 @@ class WorkerContext:
             log.warning("could not publish, the sweeper will", exc_info=True)
 
     def wake_scheduler(self, *, at_once: bool) -> None:
-        """A slot is free. One message an interval, whichever of the processes sends it: a batch
-        costs the same for one item as for many, and the scheduler's timer covers the rest.
-        `at_once`, where a process would wait."""
+        """A process has nothing to do. One message an interval, whichever of the processes sends
+        it: a batch costs the same for one item as for many, and the scheduler's timer covers the
+        rest. `at_once`, where items are long or whole jobs wait."""
         if at_once:
             self.publish(TaskName.SCHEDULE)
             return

@@ -44,10 +44,10 @@ def work(host_uuid: str, first_uuid: str, worker: WorkerContext) -> None:
     if more:
         # Also where this worker stops: whoever is there, or comes, goes on at once.
         worker.publish(TaskName.CLONE_VM, first_uuid, queue=host_queue(host_uuid))
-    if took_s is not None and took_s >= (TURN_S if more else LONG_S):
-        # Slots may be few, and none should stay empty. While there is more in line none is, unless
-        # items take so long that who looks next does not know of this one.
-        worker.wake_scheduler(at_once=True)
+    if took_s is not None and (not more or took_s >= TURN_S):
+        # While there is more in line the scheduler's timer is enough, unless items take so long
+        # that who looks next does not know of this one: slots may be few, and none stays empty.
+        worker.wake_scheduler(at_once=took_s >= LONG_S)
 
 
 def _make_base(host_uuid: str, first_uuid: str, worker: WorkerContext) -> bool:

@@ -182,8 +182,6 @@ class ItemRun:
 
 
 def publish_end(worker: WorkerContext, job_uuid: str, complete: bool) -> None:
-    """A slot is free; the last item of a job sends it to its finish. What is published here the
-    sweeper would publish later."""
+    """The last item of a job sends it to its finish, as the sweeper would later."""
     if complete and worker.database.run(lambda c: jobs.begin_finishing(c, job_uuid)):
         worker.publish(TaskName.FINISH, job_uuid)
-    worker.wake_scheduler(at_once=False)
