@@ -35,8 +35,9 @@ from app.store import (
 from app.store.codec import spec_to_json
 from app.store.grants import SchedulableJob
 from app.store.models import JobKind, VmState
-from app.store.planning import Grant, JobPlanner, ThinShare, WaitingItem, not_created
+from app.store.planning import Grant, JobPlanner, WaitingItem, not_created
 from app.store.session import Database
+from app.store.volume_planning import ThinShare
 from workers import grant_rows
 
 log = logging.getLogger(__name__)

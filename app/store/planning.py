@@ -9,18 +9,13 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from app.domain import paths
-from app.domain.disk_params import DiskWish
 from app.domain.errors import (
     AddressUnavailable,
     CloneError,
-    InvalidArgument,
     NoHostAvailable,
     NoMacAvailable,
     OperationFailed,
     PrimaryStorageFull,
-    ResourceNotFound,
-    StorageUnavailable,
-    StorageUnreachable,
 )
 from app.domain.guest import GuestIdentity, hostname_of
 from app.domain.machine_wish import BootMode, uefi_need
@@ -33,19 +28,15 @@ from app.domain.plan import (
     HostRef,
     HypervisorType,
     TagPlan,
-    VolumeFormat,
     VolumePlan,
-    VolumeType,
 )
 from app.domain.slots import Slots
 from app.domain.spec import CloneSpec
 from app.domain.states import WaitReason
-from app.settings import Settings
 from app.store.nic_planning import Address, NicPlanner
 from app.store.sources import SourceBase, SourceVm
-from app.store.world import StorageView, World
-
-SECTOR = 512
+from app.store.volume_planning import ThinShare, VolumePlanner
+from app.store.world import World
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +47,6 @@ class WaitingItem:
     vm_uuid: str
     volume_uuids: Sequence[str]
     nic_uuids: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True)
-class ThinShare:
-    """What a linked or reflinked volume reserves of its virtual size."""
-
-    share: float
-    minimum_bytes: int
-
-    @classmethod
-    def of_settings(cls, settings: Settings) -> "ThinShare":
-        return cls(settings.thin_share, settings.thin_minimum_bytes)
-
-    def of(self, size: int) -> int:
-        return min(size, max(self.minimum_bytes, int(size * self.share)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +96,10 @@ class JobPlanner:
         self.nics = NicPlanner(spec, source, world)
         self._world = world
         self._needs = needs
-        self._thin = thin
-        self._targets: list[StorageView] = []
-        self._disk_targets: list[StorageView] = []
-        self._methods: list[CloneMethod] = []
         self._hosts: list[Candidate] = []
         self._never: CloneError | None = None  # why no item of this job can be granted
         try:
-            self._targets = [self._target(base) for base in bases]
-            self._disk_targets = [self._disk_target(disk) for disk in spec.disks]
-            self._check_sizes()
-            self._methods = list(map(self._method, bases, self._targets))
+            self._volumes = VolumePlanner(spec, bases, world, thin, account_uuid)
             self._demand = self._make_demand()
             self._hosts = reachable(world.candidates, self._demand)
         except CloneError as error:
@@ -155,16 +124,16 @@ class JobPlanner:
             host = choose(self._hosts, self._demand)
             if isinstance(host, WaitReason):
                 return host
-            if self._storage_is_away():
+            if self._volumes.are_away():
                 return WaitReason.RETRY
             addresses = self.nics.take(item.nic_uuids, item.ordinal, mac_of, internal_id)
         except (NoHostAvailable, AddressUnavailable, NoMacAvailable):
             if self._world.releasing:
                 return WaitReason.RELEASING
             raise
-        volumes = list(self._volumes(item.volume_uuids))
+        volumes = self._volumes.make(item.volume_uuids)
         try:
-            amounts = self._take_storage(volumes)
+            amounts = self._volumes.take(volumes)
         except PrimaryStorageFull:
             self.nics.give_back(addresses)
             if self._world.releasing:
@@ -206,23 +175,7 @@ class JobPlanner:
     def _shared_slots(self) -> Iterator[Slots]:
         yield self._world.accounts[self.account_uuid]
         yield self._world.sources[self.source.uuid]
-        storages = {
-            target.ref.uuid: target
-            for target, method in zip(self._targets, self._methods, strict=False)
-            if method is CloneMethod.FULL
-        }
-        yield from (storage.copies for storage in storages.values())
-
-    def _storage_is_away(self) -> bool:
-        """Raises StorageUnavailable once the fault has lasted."""
-        targets = [*self._targets, *self._disk_targets]
-        for target in targets:
-            if target.fault and target.fault_lasts:
-                raise StorageUnavailable(
-                    f"primary storage[name:{target.name}, uuid:{target.ref.uuid}, "
-                    f"url:{target.ref.url}] cannot be used: {target.fault}"
-                )
-        return any(target.fault for target in targets)
+        yield from self._volumes.copies
 
     def _make_demand(self) -> Demand:
         return Demand(
@@ -230,8 +183,7 @@ class JobPlanner:
             hypervisor_type=self.source.hypervisor_type,
             cpu=self.source.cpu_num,
             memory=self.source.memory_size,
-            storage_uuids=frozenset(base.file.storage.uuid for base in self.bases)
-            | frozenset(target.ref.uuid for target in (*self._targets, *self._disk_targets)),
+            storage_uuids=self._volumes.storage_uuids,
             l3_network_uuids=frozenset(nic.l3_network_uuid for nic in self.nics.wishes),
             strategy=self.source.allocator_strategy,
             cluster_uuid=self.spec.cluster_uuid,
@@ -239,7 +191,7 @@ class JobPlanner:
             last_host_uuid=self.source.last_host_uuid,
             account_uuid=self.account_uuid,
             needs=self._needs | self._own_needs(),
-            copies=CloneMethod.FULL in self._methods,
+            copies=bool(self._volumes.copies),
             holds=self.spec.strategy is CloneStrategy.INSTANT_START,
         )
 
@@ -247,105 +199,6 @@ class JobPlanner:
         """What the clones' host has to run although the source does not need it."""
         uefi = self.spec.machine.boot_mode is BootMode.UEFI
         return frozenset([uefi_need(self.source.architecture)] if uefi else [])
-
-    def _target(self, base: SourceBase) -> StorageView:
-        wished = self.spec.wish(base.type, base.volume_uuid).storage_uuid
-        return self._storage(wished or base.file.storage.uuid)
-
-    def _disk_target(self, disk: DiskWish) -> StorageView:
-        """Beside the root volume, unless it or all data volumes are asked for elsewhere."""
-        wished = disk.storage_uuid or self.spec.data.storage_uuid
-        return self._storage(wished) if wished else self._targets[0]
-
-    def _storage(self, uuid: str) -> StorageView:
-        """Raises ResourceNotFound for one that was removed since the job was judged."""
-        if uuid not in self._world.storages:
-            raise ResourceNotFound(f"primary storage[uuid:{uuid}] was removed meanwhile")
-        return self._world.storages[uuid]
-
-    def _method(self, base: SourceBase, target: StorageView) -> CloneMethod:
-        wished = self.spec.wish(base.type, base.volume_uuid).method
-        elsewhere = target.ref.uuid != base.file.storage.uuid
-        if elsewhere and wished in {CloneMethod.LINKED, CloneMethod.REFLINK}:
-            raise StorageUnreachable(
-                f"a {wished} clone stays on the storage of its source[uuid:"
-                f"{base.file.storage.uuid}]; to clone to storage[uuid:{target.ref.uuid}] choose "
-                "cloneMode::full"
-            )
-        if wished is not CloneMethod.AUTO:
-            return wished
-        if elsewhere:
-            return CloneMethod.FULL
-        return CloneMethod.REFLINK if target.reflink else CloneMethod.LINKED
-
-    def _volumes(self, uuids: Sequence[str]) -> Iterator[VolumePlan]:
-        """Those of the source, then the new ones on the places after."""
-        left = iter(uuids)
-        for base, target, method in zip(self.bases, self._targets, self._methods, strict=True):
-            yield self._volume(base, target, method, next(left))
-        device_id = max((base.device_id for base in self.bases), default=0)
-        for number, target in enumerate(self._disk_targets):
-            size = _in_sectors(self.spec.disks[number].size)
-            assert size is not None  # looked up when the job was judged
-            yield self._new_disk(target, next(left), size, device_id + 1 + number)
-
-    def _new_disk(self, target: StorageView, uuid: str, size: int, device_id: int) -> VolumePlan:
-        file_format = VolumeFormat.QCOW2
-        return VolumePlan(
-            uuid=uuid,
-            type=VolumeType.DATA,
-            device_id=device_id,
-            storage=target.ref,
-            path=paths.data_volume_path(target.ref, self.account_uuid, uuid, file_format),
-            format=file_format,
-            size=size,
-            method=CloneMethod.FULL,
-            base=None,
-        )
-
-    def _volume(
-        self, base: SourceBase, target: StorageView, method: CloneMethod, uuid: str
-    ) -> VolumePlan:
-        file_format = VolumeFormat.QCOW2 if method is CloneMethod.LINKED else base.file.format
-        place = paths.root_volume_path if base.type is VolumeType.ROOT else paths.data_volume_path
-        wish = self.spec.wish(base.type, base.volume_uuid)
-        return VolumePlan(
-            uuid=uuid,
-            type=base.type,
-            device_id=base.device_id,
-            storage=target.ref,
-            path=place(target.ref, self.account_uuid, uuid, file_format),
-            format=file_format,
-            size=_in_sectors(wish.size) or base.file.virtual_size,
-            method=method,
-            base=base.file,
-            fallback=wish.method is CloneMethod.AUTO,
-        )
-
-    def _check_sizes(self) -> None:
-        """Raises InvalidArgument for a volume that would lose its end."""
-        for base in self.bases:
-            size = self.spec.wish(base.type, base.volume_uuid).size
-            if size is not None and size < base.file.virtual_size:
-                raise InvalidArgument(
-                    f"field[diskAOs] asks for a root disk of {size} bytes, and the source's has "
-                    f"{base.file.virtual_size}; a clone's can be larger, not smaller"
-                )
-
-    def _take_storage(self, volumes: Sequence[VolumePlan]) -> tuple[int, ...]:
-        """All of them or none."""
-        amounts = []
-        try:
-            for volume in volumes:
-                whole = volume.method is CloneMethod.FULL and volume.base is not None
-                amount = volume.size if whole else self._thin.of(volume.size)
-                self._world.storages[volume.storage.uuid].take(amount)
-                amounts.append(amount)
-        except PrimaryStorageFull:
-            for volume, amount in zip(volumes, amounts, strict=False):
-                self._world.storages[volume.storage.uuid].take(-amount)
-            raise
-        return tuple(amounts)
 
     def _plan(
         self,
@@ -409,8 +262,3 @@ class JobPlanner:
             wanted += [(volume.uuid, "VolumeVO", "System", tag) for tag in tags]
         for resource_uuid, resource_type, kind, tag in dict.fromkeys(wanted):
             yield TagPlan(uuid4().hex, resource_uuid, resource_type, kind, tag)
-
-
-def _in_sectors(size: int | None) -> int | None:
-    """A guest's disk has whole ones only."""
-    return None if size is None else -(-size // SECTOR) * SECTOR

@@ -24,9 +24,10 @@ from app.store import base_sets, grants, judging, networks, sources, world
 from app.store.codec import error_to_json
 from app.store.judging import JudgedClone
 from app.store.models import VmState
-from app.store.planning import JobPlanner, ThinShare, WaitingItem, not_created
+from app.store.planning import JobPlanner, WaitingItem, not_created
 from app.store.shown import shown_error
 from app.store.views import PlannedItem, PlanView
+from app.store.volume_planning import ThinShare
 
 _UNKNOWN_BYTES = (
     "no copy of the source was made yet: bytes are what its volumes have as they are declared"
