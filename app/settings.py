@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     snapshot_share: float = Field(default=0.1, ge=0, le=1)  # of a running source's volume: the
     snapshot_minimum_bytes: int = Field(default=256 << 20, ge=0)  # most that it may write meanwhile
     storage_keep_free: float = Field(default=0.05, ge=0, lt=1)  # the stop line
-    host_slots: int = Field(default=256, ge=1)  # open items a host takes at once
+    host_slots: int = Field(default=64, ge=1)  # open items a host takes at once
     storage_full_copies: int = Field(default=16, ge=1)  # onto one storage at once
     identity_limit_s: float = Field(default=300, ge=0)  # for a new guest to say who it is
     identity_port: int = Field(default=22, ge=1, le=65535)  # asked where it has no agent

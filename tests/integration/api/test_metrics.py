@@ -61,7 +61,7 @@ async def test_what_ended_and_what_is_open_is_told(
     assert of(told, "vmclone_open_jobs", state="accepted") == 1
     assert of(told, "vmclone_queue_depth", kind="names_waiting") == 3
     assert of(told, "vmclone_queue_depth", kind="jobs_accepted") == 1
-    assert of(told, "vmclone_slots_limit", scope="host") == 256
+    assert of(told, "vmclone_slots_limit", scope="host") == 64
     assert of(told, "vmclone_database_up") == 1
     define = {"step": "define_vm", "result": "succeeded"}
     assert of(told, "vmclone_step_duration_seconds_count", **define) == 2
