@@ -78,7 +78,7 @@ INSTALL = index=$$($(BIN)/pip config list | sed -n "s/.*\.index-url='\(.*\)'/\1/
 	  echo "vmclone needs Python 3.11 or newer; name one: make PYTHON=python3.12 …" >&2; exit 1; }
 	@echo "Making .venv …"
 	@$(PYTHON) -m venv .venv
-	@$(PIP) --require-hashes -r requirements-uv.lock || true  # pip does without
+	@$(PIP) --require-hashes -r requirements-uv.lock 2>/dev/null || true  # pip does without
 	@touch $@
 
 .venv/.installed: .venv/.made requirements.lock pyproject.toml
