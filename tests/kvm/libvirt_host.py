@@ -8,6 +8,7 @@ import http.client
 import importlib.util
 import json
 import os
+import re
 import shutil
 import socket
 import tempfile
@@ -50,6 +51,7 @@ _OWN = (
 _START_LIMIT_S = 60  # the first start asks QEMU for all that it can do
 _QEMU_CONF_FILE = "/etc/libvirt/qemu.conf"
 _CAPABILITIES = "/var/cache/libvirt/qemu/capabilities"
+_UNBORN = re.compile(r"<domstatus [^>]* pid='0'>")
 _LIBVIRTD_CONF = """\
 auth_unix_ro = "none"
 auth_unix_rw = "none"
@@ -152,6 +154,13 @@ class LibvirtHost:
             f"libvirtd on {self.name} ends",
             within_s=20,
         )
+
+    def forget_unborn(self) -> None:
+        """While libvirtd is down, what docs/kvm.md says to do about a domain whose QEMU it was
+        about to start when it was killed: libvirt 9.0 takes it for a paused one for ever."""
+        for status in self.machine.path("/run/libvirt/qemu").glob("*.xml"):
+            if _UNBORN.search(status.read_text()):
+                status.unlink()
 
     @contextmanager
     def configured(self, old: str, new: str) -> Iterator[None]:

@@ -66,6 +66,7 @@ def test_libvirtd_is_killed_at_each_call_of_a_clone_s_life(stopped: KvmWorld) ->
 def ends_well(world: KvmWorld, job: str, window: Window) -> None:
     """Though libvirtd was killed there, once it is back."""
     world.run(partial(kills_libvirtd, job, window))
+    world.source.host.forget_unborn()
     world.source.host.start_libvirtd()
     ended = world.end(job)
     assert ENDED_WELL.fullmatch(ended), f"{window}: {ended}"

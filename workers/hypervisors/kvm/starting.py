@@ -1,8 +1,9 @@
 """Domains that libvirt is in the middle of starting.
 
-A libvirtd that was killed there finds such a domain when it comes back, active and paused, and ends
-it a moment later. Whoever took it for a running one would have a clone that never ran; a destroy
-that meets it is answered late, and after another kill never (seen with libvirt 9.0).
+A libvirtd that was killed there finds such a domain when it comes back, active and paused, and
+ends it a moment later. Whoever took it for a running one would have a clone that never ran, and a
+destroy that meets it is answered late. One that had no QEMU yet stays so for ever (libvirt 9.0;
+docs/kvm.md says what helps).
 """
 
 import time
