@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,15 @@ import pytest
 
 from app.domain.errors import DomainBusy
 from app.domain.plan import HostRef, HypervisorType
+from tests.requirements import require
 
-libvirt = pytest.importorskip("libvirt")
-driver = pytest.importorskip("workers.hypervisors.kvm.driver")
-starting = pytest.importorskip("workers.hypervisors.kvm.starting")
+require(find_spec("libvirt"), "libvirt-python (requirements-kvm.lock)")
+
+import libvirt  # noqa: E402
+
+from workers.hypervisors.kvm import driver, starting  # noqa: E402
+
+KvmHypervisor: Any = driver.KvmHypervisor
 
 STARTING = [libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_STARTING_UP]
 RUNNING = [libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_RUNNING_BOOTED]
@@ -50,7 +56,7 @@ def kvm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(driver, "ours", lambda libvirtd, _: libvirtd.domain)
     monkeypatch.setattr(starting, "LOOK_S", 0)
     connection = Connection()
-    made = driver.KvmHypervisor(HostRef("a" * 32, "h", HypervisorType.KVM), tmp_path, connection)
+    made = KvmHypervisor(HostRef("a" * 32, "h", HypervisorType.KVM), tmp_path, connection)
     made.connection = connection
     return made
 

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,13 @@ import pytest
 from app.domain.errors import CloneError
 from app.endpoints import ConfigurationError
 from app.settings import Settings
-from workers.hypervisors.kvm.connection import SYSTEM_URI
+from tests.requirements import require
 from workers.ops.demo.guest import tools
-from workers.ops.demo.kvm import needs
+
+require(find_spec("libvirt"), "libvirt-python (requirements-kvm.lock)")
+
+from workers.hypervisors.kvm.connection import SYSTEM_URI  # noqa: E402
+from workers.ops.demo.kvm import needs  # noqa: E402
 
 OWN_SERVERS = {"database_url": "postgresql://x", "broker_url": "redis://x"}
 
