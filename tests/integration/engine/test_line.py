@@ -313,3 +313,18 @@ def test_a_process_that_runs_out_of_work_wakes_the_scheduler(
     wake(faked, job)
     sent = [task for task, _, _ in faked.engine.publisher.messages]
     assert sent.count(TaskName.SCHEDULE) == expected
+
+
+@pytest.mark.parametrize(("stops", "expected"), [(False, 1), (True, 0)], ids=["dry", "more"])
+def test_quick_items_wake_the_scheduler_where_the_line_runs_dry_alone(
+    faked: Faked, monkeypatch: pytest.MonkeyPatch, stops: bool, expected: int
+) -> None:
+    monkeypatch.setattr(line, "LONG_S", 60)
+    job = faked.job("a", "b")
+    faked.engine.start(job)
+    faked.engine.worker.woke_at_s = 0.0
+    if stops:  # in the middle of its turn
+        monkeypatch.setattr(lease, "_draining", [1])
+    wake(faked, job)
+    sent = [task for task, _, _ in faked.engine.publisher.messages]
+    assert sent.count(TaskName.SCHEDULE) == expected
