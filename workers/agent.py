@@ -30,10 +30,12 @@ from app.store.hosts import DeclaredHost, HostWorker, SeenStorage, StorageReport
 from app.store.session import Database
 from app.supervisor import Child, Supervisor
 from workers import metrics, stale_locks
+from workers.consumer import consume
 from workers.hypervisors import open_hypervisor
 from workers.hypervisors.base import Hypervisor
 from workers.identity_watch import IdentityWatch
 from workers.storage import open_storage
+from workers.webhooks.main import deliver_webhooks
 
 log = logging.getLogger(__name__)
 
@@ -108,15 +110,22 @@ class Agent:
         if self._control:
             name = f"{CONTROL_NAME}@{socket.gethostname()}"
             children.append(self._child(name, [CONTROL_QUEUE], CONTROL_PROCESSES))
-            children.append(Child("webhooks", [*_worker_command(), "--webhooks"]))
+            children.append(
+                Child(
+                    "webhooks",
+                    [*_worker_command(), "--webhooks"],
+                    main=lambda: deliver_webhooks(self._settings),
+                )
+            )
         if self._serve_hosts:
             children.append(self._consumer)
         self.children = children
+        supervisor = Supervisor([], grace_s=STOP_GRACE_S, together=True)
+        for child in children:  # before there is a thread or a connection here: they are forked
+            supervisor.add(child)
         metrics.serve(self._settings, self)
         with closing(self._database):
-            return Supervisor(children, grace_s=STOP_GRACE_S, together=True).run(
-                tick=self.tick, tick_s=TICK_S
-            )
+            return supervisor.run(tick=self.tick, tick_s=TICK_S)
 
     def tick(self) -> None:
         if self._serve_hosts:
@@ -133,7 +142,11 @@ class Agent:
 
     def _child(self, name: str, queues: Sequence[str], processes: int) -> Child:
         argv = [*_worker_command(), "--consume", ",".join(queues)]
-        return Child(name, [*argv, "--name", name, "--processes", str(processes)])
+        return Child(
+            name,
+            [*argv, "--name", name, "--processes", str(processes)],
+            main=lambda: consume(self._settings, name=name, queues=queues, processes=processes),
+        )
 
     def _beat_hosts(self) -> None:
         with self._database.single() as connection:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.starting import migrate_to_head, read_settings, say_stopping
+from app.cli.starting import migrate_to_head, read_settings, ready_commands, say_stopping
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -71,7 +71,13 @@ def _run_simulated(settings: "Settings", console: "Console", *, once: bool) -> i
     from app.embedded.stack import run_stack
 
     show = _Show(lambda: run_demo(settings, console), console, once=once)
-    status = run_stack(settings, migrate=migrate_to_head, alongside=show, stopping=say_stopping)
+    status = run_stack(
+        settings,
+        migrate=migrate_to_head,
+        commands=ready_commands,
+        alongside=show,
+        stopping=say_stopping,
+    )
     return status or show.status
 
 
@@ -101,6 +107,7 @@ def _run_on_kvm(
         status = run_stack(
             stack,
             migrate=migrate_to_head,
+            commands=ready_commands,
             alongside=show,
             stopping=say_stopping,
             environment={"VMCLONE_HOME": str(stack.home), "VMCLONE_IDENTITY_PORT": _GUESTS_PORT},

@@ -18,7 +18,13 @@ from app.cli.inventory import inventory
 from app.cli.jobs import cancel, jobs, pause, resume, retry, watch
 from app.cli.limits import limits
 from app.cli.signing_in import login, logout
-from app.cli.starting import collect_rarely, migrate_to_head, read_settings, say_stopping
+from app.cli.starting import (
+    collect_rarely,
+    migrate_to_head,
+    read_settings,
+    ready_commands,
+    say_stopping,
+)
 from app.cli.vms import destroy, vms
 
 app = typer.Typer(
@@ -39,11 +45,12 @@ for name, group in (
     app.add_typer(group, name=name, rich_help_panel=OPERATORS)
 
 
-def main() -> None:
-    """Entry point: a refusal is one clear line on stderr and status 1, a usage error status 2."""
+def main(*argv: str) -> None:
+    """Entry point: a refusal is one clear line on stderr and status 1, a usage error status 2.
+    Without `argv` it is this process's own."""
     collect_rarely()
     try:
-        app()
+        app(argv or None)
     except Exception as exc:
         line = one_line(exc)
         if line is None:
@@ -88,7 +95,13 @@ def up() -> None:
             typer.echo(f"ready on {server.url}; Ctrl-C stops it")
 
     raise typer.Exit(
-        run_stack(settings, migrate=migrate_to_head, alongside=announce, stopping=say_stopping)
+        run_stack(
+            settings,
+            migrate=migrate_to_head,
+            commands=ready_commands,
+            alongside=announce,
+            stopping=say_stopping,
+        )
     )
 
 
@@ -123,7 +136,7 @@ def worker(
         workers.consume(settings, name=name, queues=consume.split(","), processes=processes)
         return
     if webhooks:
-        importlib.import_module("workers.webhooks.main").deliver_webhooks(settings)
+        workers.deliver_webhooks(settings)
         return
     status = workers.run_worker(settings, host or [], control=control, processes=processes)
     raise typer.Exit(status)

@@ -1,6 +1,8 @@
 """What every program of vmclone's begins with."""
 
 import gc
+import importlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +21,16 @@ def read_settings() -> "Settings":
     settings = Settings()
     set_up_logs(settings)
     return settings
+
+
+def ready_commands() -> Callable[..., None]:
+    """The entry point, with what `vmclone api` and `vmclone worker` need imported: processes that
+    are forked from here have it."""
+    from app.cli.main import main
+
+    for module in ("app.api.main", "workers.main"):
+        importlib.import_module(module)
+    return main
 
 
 def say_stopping() -> None:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from app.embedded.postgres import Postgres
@@ -51,6 +52,7 @@ def run_stack(
     settings: Settings,
     *,
     migrate: Callable[[str], None],
+    commands: Callable[[], Callable[[str], object]],
     alongside: Callable[[], int | None],
     environment: Mapping[str, str] | None = None,
     stopping: Callable[[], object] = lambda: None,
@@ -58,21 +60,28 @@ def run_stack(
     """Run until SIGINT or SIGTERM, or until `alongside` returns an exit status.
 
     The API and the worker read their settings from the environment: what differs there from
-    `settings` stands in `environment`. `migrate` is called with the database's URL before the API
-    starts; `alongside` runs in a thread once the children are started, and may return None to
-    leave the stack running. `stopping` is called when a signal begins its end, which takes until
-    workers have handed back what they have under way.
+    `settings` stands in `environment`. `commands` imports what they need, and gives what
+    `vmclone NAME` calls. `migrate` is called with the database's URL before the API starts;
+    `alongside` runs in a thread once the children are started, and may return None to leave the
+    stack running. `stopping` is called when a signal begins its end, which takes until workers
+    have handed back what they have under way.
     """
     with hold_home(settings.home):
         _check_port(settings)
         supervisor = Supervisor([], grace_s=WORKER_GRACE_S, told=stopping)
         try:
-            if settings.embedded:
-                _start_servers(settings.home, supervisor)
+            servers = _start_servers(settings.home, supervisor) if settings.embedded else None
+            command = commands()  # while they start
+            if servers:
+                for server in servers:
+                    server.wait()
+                _write_endpoints(settings.home, *servers)
             migrate(database_url(settings))
             for name in ("api", "worker"):
                 argv = [sys.executable, str(script()), name]
-                supervisor.add(Child(name, argv, env=environment))
+                # A home of its own is to be seen in its environment from outside: no fork, then.
+                main = None if environment else partial(command, name)
+                supervisor.add(Child(name, argv, env=environment, main=main))
             companion = _Companion(alongside, supervisor)
             companion.start()
             supervisor.run(tick_s=0.2)
@@ -121,17 +130,16 @@ class _Companion(threading.Thread):
                 self._supervisor.request_stop()
 
 
-def _start_servers(home: Path, supervisor: Supervisor) -> None:
-    postgres, valkey = Postgres(home), Valkey(home)
-    for server in (postgres, valkey):
+def _start_servers(home: Path, supervisor: Supervisor) -> tuple[Postgres, Valkey]:
+    servers = Postgres(home), Valkey(home)
+    for server in servers:
         supervisor.add(server.child())
-    for server in (postgres, valkey):
-        server.wait()
-    _write_endpoints(home, {"database_url": postgres.url, "broker_url": valkey.url})
+    return servers
 
 
-def _write_endpoints(home: Path, urls: Mapping[str, str]) -> None:
+def _write_endpoints(home: Path, postgres: Postgres, valkey: Valkey) -> None:
     """Whole or not at all, and for this user's eyes."""
+    urls = {"database_url": postgres.url, "broker_url": valkey.url}
     file = endpoints_file(home)
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = file.with_suffix(".part")

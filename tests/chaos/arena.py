@@ -127,7 +127,12 @@ class Arena:
 
     def _child_of_up(self, verb: str) -> int | None:
         return next(
-            (pid for pid in tree(self.stack.process.pid)[1:] if command(pid)[-1:] == [verb]), None
+            (
+                pid
+                for pid in tree(self.stack.process.pid)[1:]
+                if command(pid).endswith(f"vmclone {verb}")
+            ),
+            None,
         )
 
 

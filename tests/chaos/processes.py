@@ -27,12 +27,12 @@ def tree(root: int) -> list[int]:
     return found
 
 
-def command(pid: int) -> list[str]:
+def command(pid: int) -> str:
     """Empty where there is no such process."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode().replace("\0", " ").strip()
     except OSError:
-        return []
+        return ""
 
 
 class Aim:

@@ -111,12 +111,12 @@ class Stack:
         pids = []
         for folder in Path("/proc").iterdir():
             try:
-                command = (folder / "cmdline").read_bytes().split(b"\0")
+                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
                 environment = (folder / "environ").read_bytes().split(b"\0")
             except OSError:
                 continue
             ours = f"VMCLONE_HOME={self.settings.home}".encode() in environment
-            if ours and b"worker" in command and any(c.endswith(b"vmclone") for c in command):
+            if ours and b"vmclone worker" in command:
                 pids.append(int(folder.name))
         return pids
 

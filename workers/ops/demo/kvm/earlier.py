@@ -26,11 +26,11 @@ def wait_for_workers(home: Path) -> None:
 def _workers(home: Path) -> Iterator[str]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            command = (process / "cmdline").read_bytes().split(b"\0")
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ")
             environment = (process / "environ").read_bytes().split(b"\0")
         except OSError:  # it has ended meanwhile
             continue
-        if f"VMCLONE_HOME={home}".encode() in environment and b"worker" in command:
+        if f"VMCLONE_HOME={home}".encode() in environment and b"vmclone worker" in command:
             yield process.name
 
 

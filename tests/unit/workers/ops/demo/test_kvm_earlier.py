@@ -29,7 +29,7 @@ def process(home: Path, *words: str) -> "subprocess.Popen[bytes]":
 def test_a_worker_that_is_at_its_end_is_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with process(tmp_path, "worker") as worker:
+    with process(tmp_path, "vmclone", "worker") as worker:
         # Each look is one chance for it to end.
         monkeypatch.setattr(time, "sleep", lambda _: worker.communicate(b"\n"))
         earlier.wait_for_workers(tmp_path)
@@ -38,7 +38,7 @@ def test_a_worker_that_is_at_its_end_is_waited_for(
 
 def test_one_that_does_not_end_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(earlier, "LIMIT_S", -1.0)
-    with process(tmp_path, "worker") as worker:
+    with process(tmp_path, "vmclone", "worker") as worker:
         with pytest.raises(OperationFailed, match=str(worker.pid)):
             earlier.wait_for_workers(tmp_path)
         worker.communicate(b"\n")
@@ -46,7 +46,10 @@ def test_one_that_does_not_end_is_named(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_others_are_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(earlier, "LIMIT_S", -1.0)
-    with process(tmp_path, "doctor") as one, process(tmp_path / "other", "worker") as other:
+    with (
+        process(tmp_path, "vmclone", "doctor") as one,
+        process(tmp_path / "other", "vmclone", "worker") as other,
+    ):
         earlier.wait_for_workers(tmp_path)
         for each in (one, other):
             each.communicate(b"\n")
