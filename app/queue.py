@@ -1,11 +1,11 @@
 """The Celery application and the names of its tasks.
 
-Messages carry one uuid and nothing more; all of them may be lost or come twice, because the
+Messages carry uuids and nothing more; all of them may be lost or come twice, because the
 database knows what is due and the sweeper publishes it again. Tasks are published by name, so
 that the API runs without worker code.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -18,7 +18,7 @@ CONTROL_SEEN_KEY = "vmclone:control:seen"  # set while a control worker is alive
 
 
 class TaskName(StrEnum):
-    START = "vmclone.start"  # job uuid: judge it and write its items
+    START = "vmclone.start"  # job uuids: judge each and write its items
     SCHEDULE = "vmclone.schedule"  # grant what can be granted
     SWEEP = "vmclone.sweep"  # find due work that nobody has in hand
     FINISH = "vmclone.finish"  # job uuid: write its result
@@ -85,11 +85,25 @@ class Publisher:
         expires_s: float | None = None,
     ) -> None:
         """One message for each uuid (or one without any), over one connection."""
+        self._send(task, [[uuid] for uuid in uuids] or [[]], queue=queue, expires_s=expires_s)
+
+    def publish_together(self, task: TaskName, uuids: Sequence[str]) -> None:
+        """One message of the control queue with all of them."""
+        self._send(task, [uuids], queue=CONTROL_QUEUE)
+
+    def _send(
+        self,
+        task: TaskName,
+        messages: Iterable[Sequence[str]],
+        *,
+        queue: str,
+        expires_s: float | None = None,
+    ) -> None:
         with self._celery.producer_pool.acquire(block=True) as producer:
-            for args in [[uuid] for uuid in uuids] or [[]]:
+            for uuids in messages:
                 self._celery.send_task(
                     task,
-                    args=args,
+                    args=uuids,
                     queue=queue,
                     producer=producer,
                     expires=expires_s,

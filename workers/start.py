@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row
 
 from app.domain.errors import CloneError, ResourceNotFound
 from app.domain.plan import CloneStrategy
+from app.log_fields import log_fields
 from app.queue import TaskName, host_queue
 from app.store import base_sets, jobs, judging, quotas, removals, sources
 from app.store import operations as store_operations
@@ -37,6 +38,13 @@ class Judged:
     host_uuid: str | None = None
     granted: Mapping[str, Sequence[str]] = field(default_factory=dict)  # removals, by host
     finishing: bool = False  # nothing is left to wait for
+
+
+def start_jobs(job_uuids: Sequence[str], worker: WorkerContext) -> None:
+    """One after the other; what one that raises leaves the sweeper publishes again, each alone."""
+    for job_uuid in job_uuids:
+        with log_fields(job_uuid=job_uuid):
+            start_job(job_uuid, worker)
 
 
 def start_job(job_uuid: str, worker: WorkerContext) -> None:

@@ -16,7 +16,7 @@ from workers.finish import finish_job
 from workers.put_back import put_back
 from workers.recheck import recheck
 from workers.scheduler import Scheduler
-from workers.start import start_job
+from workers.start import start_jobs
 from workers.sweeper import sweep
 
 
@@ -24,9 +24,8 @@ def register(celery: Celery, context: Callable[[], WorkerContext]) -> None:
     """`context` gives this process's own, opened after the fork."""
 
     @celery.task(name=TaskName.START)
-    def start(job_uuid: str) -> None:
-        with log_fields(job_uuid=job_uuid):
-            start_job(job_uuid, context())
+    def start(*job_uuids: str) -> None:
+        start_jobs(job_uuids, context())
 
     @celery.task(name=TaskName.SCHEDULE)
     def schedule() -> None:

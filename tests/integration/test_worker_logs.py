@@ -20,10 +20,11 @@ def test_each_line_of_a_worker_is_json(
     database: Database, database_url: str, broker_url: str, tmp_path: Path
 ) -> None:
     with database.engine.begin() as connection:
-        job = make_job(connection, make_inventory(connection).source)
+        source = make_inventory(connection).source
+        jobs = [make_job(connection, source) for _ in range(2)]
     publisher = Publisher(make_celery(broker_url))
     publisher.publish("vmclone.nobody_knows_this", "x", queue=CONTROL_QUEUE)  # type: ignore[arg-type]
-    publisher.publish(TaskName.START, job)
+    publisher.publish_together(TaskName.START, jobs)
     log = tmp_path / "worker.log"
     with log.open("wb") as stream:
         worker = subprocess.Popen(
@@ -42,7 +43,8 @@ def test_each_line_of_a_worker_is_json(
             stdout=stream,
         )
         try:
-            _wait_for(log, b"job judged", worker)
+            for job in jobs:
+                _wait_for(log, job.encode(), worker)
         finally:
             worker.terminate()
             worker.wait(timeout=60)
@@ -52,8 +54,8 @@ def test_each_line_of_a_worker_is_json(
         # Celery's farewell goes past all logging.
         if line and not line.startswith(b"worker: ")
     ]
-    (judged,) = [line for line in lines if line["event"] == "job judged"]
-    assert judged["job_uuid"] == job
+    judged = [line["job_uuid"] for line in lines if line["event"] == "job judged"]
+    assert judged == jobs
     assert [
         line for line in lines if line["logger"].startswith("celery") and line["level"] == "error"
     ]
