@@ -19,7 +19,7 @@ from tests.kvm.place import LAN, LAN_BRIDGE, LAN_NET
 MAC, PLUGGED_MAC, PASSED_MAC, BUSY_MAC = (f"52:54:00:00:00:0{n}" for n in range(1, 5))
 LAN_NIC = (
     f"<interface type='network'><mac address='{PLUGGED_MAC}'/><source network='{LAN}'/>"
-    "<model type='virtio'/></interface>"
+    "<model type='virtio'/><rom enabled='no'/></interface>"
 )
 POOLED = (
     "<disk type='volume' device='disk'><driver name='qemu' type='raw'/>"

@@ -83,10 +83,12 @@ def _disks(volumes: Sequence[SourceVolume]) -> Iterator[_Element]:
 
 
 def _nics(models: Sequence[str]) -> Iterator[_Element]:
-    """Slots: a clone's NICs bring their own networks."""
+    """Slots: a clone's NICs bring their own networks. It boots from its disk, and is spared what
+    the firmware does to boot from a network, which under emulation is a second."""
     for model in models:
         nic = etree.Element("interface", {"type": "user"})
         etree.SubElement(nic, "model", {"type": model})
+        etree.SubElement(nic, "rom", {"enabled": "no"})
         yield nic
 
 

@@ -9,13 +9,13 @@ what it does at its start and in /id.json.
 import fcntl
 import gzip
 import hashlib
-import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
+from workers.ops.demo.guest.modules import in_order, unsigned
 from workers.ops.demo.guest.packages import BOOT_LOADER, KERNEL, archive, unpack
 from workers.ops.demo.guest.tools import MBR, busybox, run
 
@@ -79,7 +79,8 @@ def _digest(archives: Iterable[Path]) -> str:
 
 def _own_files() -> list[Path]:
     trees = [*ROOT_TREE.rglob("*"), *_INITRD_TREE.rglob("*")]
-    return sorted(path for path in [*trees, Path(__file__)] if path.is_file())
+    programs = Path(__file__).parent.glob("*.py")
+    return sorted(path for path in [*trees, *programs] if path.is_file())
 
 
 def _disk(work: Path, archives: Iterable[Path]) -> Path:
@@ -147,32 +148,13 @@ def _initrd(work: Path) -> bytes:
         (tree / name).mkdir()
     shutil.copy(busybox(), tree / "bin/busybox")
     tree.joinpath("init").chmod(0o755)
-    for number, module in enumerate(_in_order(_packaged(work, "lib/modules/*/kernel"), _MODULES)):
-        shutil.copy(module, tree / "modules" / f"{number:02}-{module.name}")
+    for number, module in enumerate(in_order(_packaged(work, "lib/modules/*/kernel"), _MODULES)):
+        path = tree / "modules" / f"{number:02}-{module.name}"
+        path.write_bytes(unsigned(module.read_bytes()))
     names = "\n".join(str(path.relative_to(tree)) for path in sorted(tree.rglob("*")))
     content = work / "initrd.cpio"
     run("cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0", "-F", content, said=names, folder=tree)
     return gzip.compress(content.read_bytes(), compresslevel=6)
-
-
-def _in_order(modules: Path, names: Iterable[str]) -> Iterator[Path]:
-    """The named modules and what they need, each behind its needs."""
-    files = {path.stem.replace("-", "_"): path for path in modules.rglob("*.ko")}
-    seen: set[str] = set()
-
-    def walk(name: str) -> Iterator[Path]:
-        if name in seen:
-            return
-        seen.add(name)
-        needs = re.search(rb"\0depends=([^\0]*)\0", files[name].read_bytes())
-        for need in needs[1].decode().split(",") if needs and needs[1] else ():
-            yield from walk(need.replace("-", "_"))
-        yield files[name]
-
-    for name in names:
-        # One that is not a file of its own is a part of this kernel.
-        if name.replace("-", "_") in files:
-            yield from walk(name.replace("-", "_"))
 
 
 def _root_tree(work: Path) -> Path:
