@@ -29,9 +29,9 @@ _prctl = ctypes.CDLL(None, use_errno=True).prctl
 class Child:
     """One process to keep. `prepare` runs in the forked child before it becomes `argv`.
 
-    `main` is what `argv` comes to, of code that this process has imported: a child that is started
-    while there is one thread here, as the first one is, is forked and calls it, which saves it a
-    second of imports and their memory.
+    `main` is what `argv` comes to, of code that this process has imported: the first start is a
+    fork that calls it, which saves a second or two of imports and their memory. Later ones are
+    not, because this process has connections and threads by then.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Child:
 
     def start(self) -> None:
         """Fork from the main thread only: the parent-death signal follows the forking thread."""
-        if self.main is not None and threading.active_count() == 1:
+        if self.main is not None and not self.restarts and threading.active_count() == 1:
             self.process = self._forked(self.main)
         else:
             self.process = self._executed()

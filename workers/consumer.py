@@ -12,7 +12,7 @@ from app.queue import make_celery
 from app.settings import Settings
 from workers import tasks
 from workers.context import WorkerContext
-from workers.lease import start_draining
+from workers.lease import drain_alone, start_draining
 from workers.processes import die_with_parent
 
 
@@ -20,6 +20,7 @@ def consume(settings: Settings, *, name: str, queues: Sequence[str], processes: 
     """Work until told to stop. Queues of new hosts are added by the agent, by the worker's name."""
     # On a hypervisor host a worker is root, because libvirt and the images ask for it.
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    drain_alone()
     celery = make_worker(settings)
     celery.worker_main(
         [

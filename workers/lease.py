@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 STEP_LIMIT_S = 300.0  # for a step, or a copy, that shows no progress
 EX_SOFTWARE = 70
 
-# Shared by a worker's main process and the children that it forks.
 _draining = mmap.mmap(-1, 1)
 
 Beat = Callable[[int], Flags | None]
@@ -30,6 +29,13 @@ Beat = Callable[[int], Flags | None]
 
 class Draining(Exception):
     """The worker is stopping: give the item back at the next checkpoint."""
+
+
+def drain_alone() -> None:
+    """`start_draining` is from here on for this process and those that it forks: a Celery worker
+    and its children, but not the processes of one that was forked from the same."""
+    global _draining
+    _draining = mmap.mmap(-1, 1)
 
 
 def start_draining() -> None:

@@ -15,7 +15,7 @@ from app.store.views import JobView, Policy, SnapshotView
 
 # What of the last names that ended counts as "lately", and how many are looked at for it.
 WINDOW_S = 5
-MOST_RECENT = 500
+MOST_RECENT = 200
 # Without the request, whose names may be ten thousand. Open items and the last events are found by
 # an index each; a stranded name whose undo is tried again has been counted as failed already. A
 # name's bytes count lately by the share of its run that lies in the window.
@@ -49,15 +49,14 @@ LEFT JOIN LATERAL (
         AND state IN ('Granted', 'Running', 'Made', 'RollingBack')
 ) o ON TRUE
 LEFT JOIN LATERAL (
-    SELECT count(*) AS recent_names,
-        extract(epoch FROM clock_timestamp() - min(e.at))::float8 AS recent_s,
+    SELECT count(*) AS looked_at, count(i.uuid) AS recent_names,
+        extract(epoch FROM clock_timestamp() - min(e.at))::float8 AS looked_back_s,
         sum(i.bytes_done * LEAST(1, GREATEST(0, extract(epoch FROM
             e.at - GREATEST(i.started_at, clock_timestamp() - interval '{WINDOW_S} s')))
             / GREATEST(0.001, extract(epoch FROM e.at - i.started_at))))::bigint AS recent_bytes
     FROM (SELECT item_uuid, kind, at FROM events WHERE job_uuid = j.uuid
           ORDER BY xid DESC, id DESC LIMIT {MOST_RECENT}) e
-    JOIN items i ON i.uuid = e.item_uuid
-    WHERE e.kind IN ('item.succeeded', 'item.made')
+    LEFT JOIN items i ON i.uuid = e.item_uuid AND e.kind IN ('item.succeeded', 'item.made')
         AND e.at > clock_timestamp() - interval '{WINDOW_S} s'
 ) r ON j.state = 'Running'
 """  # noqa: S608
@@ -238,16 +237,16 @@ def _job(row: Row[Any]) -> JobView:
 
 def _pace(row: Row[Any], *, total: int, ended: int) -> Pace:
     elapsed_s = row.elapsed_s or 0.0
-    recent = row.recent_names or 0
-    # As many as are looked at: the window is as long as they took.
-    window_s = row.recent_s if recent == MOST_RECENT else min(WINDOW_S, elapsed_s)
+    window_s = min(WINDOW_S, elapsed_s)
+    if row.looked_at == MOST_RECENT:  # there are more: the window is as long as these took
+        window_s = min(window_s, row.looked_back_s)
     return Pace(
         total=total,
         ended=ended,
         begun=row.names_begun or 0.0,
         elapsed_s=elapsed_s,
         window_s=window_s,
-        recent_names=recent,
+        recent_names=row.recent_names or 0,
         recent_bytes=row.recent_bytes or 0,
         copying_per_s=row.copying_per_s,
         bytes_done=(row.bytes_ended or 0) + row.bytes_running,

@@ -116,17 +116,8 @@ class Place:
 
     def kill_api(self) -> None:
         """It is started again at once."""
-        home = f"VMCLONE_HOME={self.stack.settings.home}".encode()
-        for folder in Path("/proc").iterdir():
-            try:
-                command = (folder / "cmdline").read_bytes().split(b"\0")
-                environment = (folder / "environ").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            if b"api" in command and home in environment:
-                os.kill(int(folder.name), signal.SIGKILL)
-                return
-        raise AssertionError("no API process of this stack")
+        (pid,) = self.stack.pids("vmclone api")
+        os.kill(pid, signal.SIGKILL)
 
 
 @contextmanager

@@ -107,7 +107,10 @@ class Stack:
         return self.ask(wait)
 
     def worker_pids(self) -> list[int]:
-        """Every process of this stack that shows as `vmclone worker`."""
+        return self.pids("vmclone worker")
+
+    def pids(self, shows: str) -> list[int]:
+        """Every process of this stack that shows as that, more words or none behind it."""
         pids = []
         for folder in Path("/proc").iterdir():
             try:
@@ -116,7 +119,7 @@ class Stack:
             except OSError:
                 continue
             ours = f"VMCLONE_HOME={self.settings.home}".encode() in environment
-            if ours and b"vmclone worker" in command:
+            if ours and f"{shows} ".encode() in command:
                 pids.append(int(folder.name))
         return pids
 

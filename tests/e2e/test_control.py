@@ -1,4 +1,5 @@
-"""A copy under way is held to its storage's rate and stops when its job is cancelled."""
+"""A copy under way is held to its storage's rate, stops when its job is cancelled, and is handed
+back by a worker that is stopped."""
 
 import os
 import signal
@@ -78,14 +79,23 @@ def test_a_worker_that_is_stopped_hands_its_copy_back(
     stack: Stack, rate: list[str], slow_copy: str
 ) -> None:
     agent = next(pid for pid in stack.worker_pids() if parent_of(pid) == stack.process.pid)
-    os.kill(agent, signal.SIGTERM)
-    deadline_s = time.monotonic() + STOP_LIMIT_S
-    while Path(f"/proc/{agent}").exists():
-        assert time.monotonic() < deadline_s
-        time.sleep(0.1)
+    stop(agent)
     assert stack.vmclone("limits", "unset", *rate).returncode == 0
     assert stack.wait_for(slow_copy)["outcome"] == "Succeeded"
     assert tried(stack, slow_copy) == (1, 0), "what was handed back is no attempt and no lapse"
+
+
+def test_the_processes_of_a_worker_are_stopped_one_by_one(stack: Stack, declared: Declared) -> None:
+    stop(min(stack.pids("vmclone worker --consume clone")))
+    assert stack.wait_for(stack.clone(declared.source, names=["next"]))["outcome"] == "Succeeded"
+
+
+def stop(pid: int) -> None:
+    os.kill(pid, signal.SIGTERM)
+    deadline_s = time.monotonic() + STOP_LIMIT_S
+    while Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)
 
 
 def tried(stack: Stack, job: str) -> tuple[int, int]:

@@ -38,7 +38,7 @@ def wait_until(condition: Callable[[], object], what: str, limit_s: float = 30) 
 def server_pid(stack: Stack, server: str) -> int:
     home = stack.settings.home
     if server == "api":
-        return min(p for p, command in processes_of(home).items() if "vmclone api" in command)
+        return min(stack.pids("vmclone api"))
     file = {"valkey": "valkey/valkey.pid", "postgres": "postgres/postmaster.pid"}[server]
     return int((home / file).read_text().split()[0])
 

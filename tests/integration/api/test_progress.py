@@ -117,6 +117,27 @@ async def test_names_that_ended_lately_tell_the_pace(
     )
 
 
+async def test_names_that_fail_in_between_do_not_slow_the_pace(
+    api: Api, inventory: Inventory, as_admin: dict[str, str], engine: Engine, database: Database
+) -> None:
+    """More ends within the window than are looked at, every second of them a failure: 100 and 100
+    a second, for the last five seconds."""
+    job = await half_ended(api, inventory, as_admin, engine, database)
+    with database.engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO events (job_uuid, item_uuid, kind, at) "
+                "SELECT job_uuid, uuid, CASE n % 2 WHEN 0 THEN 'item.failed' "
+                " ELSE 'item.succeeded' END, clock_timestamp() - n * interval '5 ms' "
+                "FROM generate_series(1000, 0, -1) n, "
+                " (SELECT job_uuid, uuid FROM items WHERE ordinal = 0) one"
+            )
+        )
+    whole = await got(api, as_admin, f"{JOBS}/{job}")
+    assert whole["etaBasis"] == "names"
+    assert 0.1 <= whole["etaSeconds"] < 0.18, "ten are left, and this took a moment"
+
+
 async def test_a_paused_job_has_no_end_in_sight(
     api: Api, inventory: Inventory, as_admin: dict[str, str], engine: Engine, database: Database
 ) -> None:
