@@ -209,6 +209,7 @@ def libvirt_host(
         host = LibvirtHost(started, address)
         _configure(started, identity)
         _remember_capabilities(cache_folder() / "capabilities", started.path(_CAPABILITIES))
+        _let_everybody_use_kvm(started)
         host.run("virtlogd", "--daemon")
         host.start_libvirtd()
         try:
@@ -234,6 +235,16 @@ def _configure(host: Machine, identity: uuid.UUID) -> None:
         accounts = host.path(file)
         if "libvirt-qemu:" not in (known := accounts.read_text()):
             accounts.write_text(f"{known}{line}\n")
+
+
+def _let_everybody_use_kvm(host: Machine) -> None:
+    """Where QEMU says that it can use KVM, and QEMU's user may not, libvirtd asks it again at each
+    call, a second each time."""
+    if not Path("/dev/kvm").exists():
+        return
+    device = os.stat("/dev/kvm").st_rdev
+    host.run("mknod", "-m", "666", "/run/kvm", "c", str(os.major(device)), str(os.minor(device)))
+    host.run("mount", "--bind", "/run/kvm", "/dev/kvm")
 
 
 def told_accelerator(home: Path) -> Path:
