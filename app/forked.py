@@ -59,26 +59,38 @@ class Forked:
 
 
 def _live(main: Callable[[], object]) -> None:
-    """Never returns: what the frames below would do at their end is their own process's."""
+    """Never returns, whatever is raised: what the frames below would do then is their own
+    process's."""
     status = 1
     try:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        os.closerange(_FIRST_OF_OURS, _MAX_DESCRIPTORS)
-        stdin = os.open(os.devnull, os.O_RDONLY)
-        os.dup2(stdin, 0)
-        os.close(stdin)
+        status = _status_of(main)
+        _flush()
+    finally:
+        os._exit(status)
+
+
+def _status_of(main: Callable[[], object]) -> int:
+    """As the interpreter would end with."""
+    try:
+        _be_by_itself()
         main()
-        status = 0
     except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KeyboardInterrupt:
-        status = 128 + signal.SIGINT
+        return 128 + signal.SIGINT
     except BaseException:
         sys.excepthook(*sys.exc_info())
-    finally:
-        _flush()
-        os._exit(status)
+        return 1
+    return 0
+
+
+def _be_by_itself() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.closerange(_FIRST_OF_OURS, _MAX_DESCRIPTORS)
+    stdin = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(stdin, 0)
+    os.close(stdin)
 
 
 def _flush() -> None:

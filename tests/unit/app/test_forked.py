@@ -63,6 +63,24 @@ print(told(lambda: os.kill(os.getpid(), signal.SIGKILL))[1])
     assert said == "3 1 0\nTrue 1\n-9\n"
 
 
+def test_whatever_it_raises_it_does_not_go_on_as_its_parent(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    run(
+        """
+def main():
+    sys.stdout = open(os.dup(1), "w")
+    print("nobody hears it, and that is an error at the end")
+    os.close(sys.stdout.fileno())
+try:
+    Forked(main).wait()
+finally:
+    Path(sys.argv[1]).open("a").write("the parent alone\\n")
+""",
+        str(log),
+    )
+    assert log.read_text() == "the parent alone\n"
+
+
 def test_what_its_parent_has_not_said_yet_is_said_once() -> None:
     said = run("""
 print("once")  # to a pipe: it waits in the buffer
