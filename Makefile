@@ -85,6 +85,8 @@ INSTALL = index=$$($(BIN)/pip config list | sed -n "s/.*\.index-url='\(.*\)'/\1/
 	@echo "Installing what vmclone needs …"
 	@$(call INSTALL,requirements.lock)
 	@$(PIP) --no-deps --no-build-isolation -e .
+	@# Where Python writes no bytecode, as in many containers, each process would compile for itself.
+	@$(BIN)/python -m compileall -q app workers migrations
 	@touch $@
 
 # A binding to the host's own libvirt, so it is built here.
