@@ -30,8 +30,8 @@ class Child:
     """One process to keep. `prepare` runs in the forked child before it becomes `argv`.
 
     `main` is what `argv` comes to, of code that this process has imported: the first start is a
-    fork that calls it, which saves a second or two of imports and their memory. Later ones are
-    not, because this process has connections and threads by then.
+    fork that calls it and speaks to our own output, which saves a second or two of imports and
+    their memory. Later ones are not, because this process has connections and threads by then.
     """
 
     name: str

@@ -71,7 +71,8 @@ def run_stack(
         supervisor = Supervisor([], grace_s=WORKER_GRACE_S, told=stopping)
         try:
             servers = _start_servers(settings.home, supervisor) if settings.embedded else None
-            command = commands()  # while they start
+            # A home of its own is to be seen in its environment from outside: no fork, then.
+            command = None if environment else commands()  # while they start
             if servers:
                 for server in servers:
                     server.wait()
@@ -79,8 +80,7 @@ def run_stack(
             migrate(database_url(settings))
             for name in ("api", "worker"):
                 argv = [sys.executable, str(script()), name]
-                # A home of its own is to be seen in its environment from outside: no fork, then.
-                main = None if environment else partial(command, name)
+                main = partial(command, name) if command else None
                 supervisor.add(Child(name, argv, env=environment, main=main))
             companion = _Companion(alongside, supervisor)
             companion.start()

@@ -111,17 +111,8 @@ class Stack:
 
     def pids(self, shows: str) -> list[int]:
         """Every process of this stack that shows as that, more words or none behind it."""
-        pids = []
-        for folder in Path("/proc").iterdir():
-            try:
-                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
-                environment = (folder / "environ").read_bytes().split(b"\0")
-            except OSError:
-                continue
-            ours = f"VMCLONE_HOME={self.settings.home}".encode() in environment
-            if ours and f"{shows} ".encode() in command:
-                pids.append(int(folder.name))
-        return pids
+        ours = processes_of(self.settings.home).items()
+        return [pid for pid, command in ours if f"{shows} " in command]
 
     def kill_workers(self) -> int:
         """SIGKILL to all of them at once; how many there were."""
@@ -138,6 +129,20 @@ class Stack:
         """Whatever is opened meanwhile is opened where the stack runs."""
         with self.place.network(), closing(Database(database_url(self.settings))) as database:
             yield database
+
+
+def processes_of(home: Path) -> dict[int, str]:
+    """Every process that was started for this home, by pid."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        try:
+            environment = (folder / "environ").read_bytes().split(b"\0")
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+        except OSError:
+            continue
+        if f"VMCLONE_HOME={home}".encode() in environment and command:
+            found[int(folder.name)] = command
+    return found
 
 
 @contextmanager

@@ -11,21 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.embedded.ports import free_port
-from tests.e2e.stack import VMCLONE, Stack, running_stack
-
-
-def processes_of(home: Path) -> dict[int, str]:
-    """Every process that was started for this home, by pid."""
-    found = {}
-    for folder in Path("/proc").iterdir():
-        try:
-            environment = (folder / "environ").read_bytes().split(b"\0")
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-        except OSError:
-            continue
-        if f"VMCLONE_HOME={home}".encode() in environment and command:
-            found[int(folder.name)] = command
-    return found
+from tests.e2e.stack import VMCLONE, Stack, processes_of, running_stack
 
 
 def wait_until(condition: Callable[[], object], what: str, limit_s: float = 30) -> None:

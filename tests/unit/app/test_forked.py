@@ -1,6 +1,7 @@
 """Children that are forked: what they have of their parent, what they have not, and their end. Each
 test is a program of its own, because this one has threads."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,7 @@ def say(text):
 def run(body: str, *argv: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", HEAD + body, *argv],
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
         capture_output=True,
         text=True,
         timeout=LIMIT_S,
@@ -133,9 +135,7 @@ print(len(told(shown)[0]) == len(before) - 2, Path("/proc/self/cmdline").read_te
     assert said == "('vmclone worker', 0)\nTrue True\n"
 
 
-def test_a_child_is_forked_first_and_executed_later(
-    tmp_path: Path,
-) -> None:
+def test_a_child_is_forked_first_and_executed_later(tmp_path: Path) -> None:
     log = tmp_path / "log"
     said = run(
         r'''

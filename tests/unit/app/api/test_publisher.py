@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 
@@ -39,8 +40,10 @@ def published(recorded: Recorded, *messages: Sent) -> list[Sent]:
     thread = PublisherThread(recorded)  # type: ignore[arg-type]
     for task, *uuids in messages:
         thread.publish(TaskName(task), *uuids)
+    thread._messages.put(None)  # the end, as stop() hands it over, at that moment too
     thread.start()
-    thread.stop()
+    thread._thread.join(timeout=5)
+    assert not thread._thread.is_alive()
     return recorded.taken
 
 
@@ -58,6 +61,28 @@ def test_jobs_of_one_moment_share_a_message() -> None:
         (TaskName.START, *jobs[:MOST_TOGETHER]),
         (TaskName.START, *jobs[MOST_TOGETHER:]),
     ]
+
+
+def test_what_comes_in_the_moment_after_the_first_goes_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recorded = Recorded()
+    thread = PublisherThread(recorded)  # type: ignore[arg-type]
+    later = iter(["b", "c", "d"])
+
+    def sleep(_: float) -> None:
+        for uuid in later:
+            thread.publish(TaskName.START, uuid)
+
+    monkeypatch.setattr(publisher, "time", SimpleNamespace(sleep=sleep, monotonic=time.monotonic))
+    thread.publish(TaskName.START, "a")
+    thread.start()
+    deadline_s = time.monotonic() + 10
+    while len(recorded.taken) < 2:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+    thread.stop()
+    assert recorded.taken == [(TaskName.START, "a"), (TaskName.START, "b", "c", "d")]
 
 
 def test_a_job_that_comes_alone_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
