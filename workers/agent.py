@@ -7,12 +7,10 @@ workers themselves: they may be busy with copies for hours.
 """
 
 import hashlib
-import ipaddress
 import logging
 import os
 import socket
 import sys
-import threading
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -20,28 +18,24 @@ from pathlib import Path
 
 import redis
 
-from app.domain.errors import CloneError
-from app.domain.plan import HostRef, HypervisorType
+from app.domain.plan import HypervisorType
 from app.endpoints import broker_url, database_url
 from app.queue import CONTROL_QUEUE, CONTROL_SEEN_KEY, Publisher, TaskName, host_queue, make_celery
 from app.settings import Settings
 from app.store import hosts
-from app.store.hosts import DeclaredHost, HostWorker, SeenStorage, StorageReport
+from app.store.hosts import DeclaredHost, HostWorker
 from app.store.session import Database
 from app.supervisor import Child, Supervisor
 from workers import metrics, stale_locks
 from workers.consumer import consume
-from workers.hypervisors import open_hypervisor
-from workers.hypervisors.base import Hypervisor
 from workers.identity_watch import IdentityWatch
-from workers.storage import open_storage
+from workers.this_machine import is_local, machine_id
+from workers.watches import HypervisorWatch, StorageWatch
 from workers.webhooks.main import deliver_webhooks
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.5
-STORAGE_INTERVAL_S = 3.0
-HYPERVISOR_LIMIT_S = 15.0  # for a look at all of them
 QUEUE_INTERVAL_S = 5.0
 LOCKS_INTERVAL_S = 10.0
 FRESH_S = 15.0  # for so long our Celery worker may still be starting
@@ -203,135 +197,3 @@ class Agent:
 
 def _worker_command() -> list[str]:
     return [sys.executable, str(Path(sys.executable).with_name("vmclone")), "worker"]
-
-
-class StorageWatch:
-    """Looks at the storages of the served hosts in a thread of its own: a dead NFS mount hangs
-    whoever looks at it, and must not silence the hosts."""
-
-    def __init__(self, settings: Settings, database: Database) -> None:
-        self._settings = settings
-        self._database = database
-        self._thread: threading.Thread | None = None
-        self._looked_at_s = 0.0
-        self._known: frozenset[str] = frozenset()
-
-    def look(self, host_uuids: Sequence[str]) -> None:
-        """Start a look, if none is under way and one is due: at once when the hosts changed."""
-        known, now_s = frozenset(host_uuids), time.monotonic()
-        if self._thread is not None and self._thread.is_alive():
-            return
-        with self._database.single() as connection:
-            seen = hosts.storages_of(connection, list(host_uuids))
-        new = {s.ref.uuid for s in seen if not s.initialized}
-        if not new and known == self._known and now_s - self._looked_at_s < STORAGE_INTERVAL_S:
-            return
-        self._known, self._looked_at_s = known, now_s
-        self._thread = threading.Thread(
-            target=self._look_at, args=(seen,), name="storages", daemon=True
-        )
-        self._thread.start()
-
-    def _look_at(self, seen: Sequence[SeenStorage]) -> None:
-        for storage in seen:
-            try:
-                self._report(storage)
-            except Exception:
-                log.exception("storage report failed", extra={"storage": storage.ref.uuid})
-
-    def _report(self, storage: SeenStorage) -> None:
-        driver = open_storage(storage.ref, self._settings)
-        try:
-            if not storage.initialized:
-                driver.initialize()
-            facts = driver.facts()
-        except CloneError as error:
-            with self._database.single() as connection:
-                hosts.report_fault(connection, storage.ref.uuid, error.details)
-            return
-        report = StorageReport(
-            storage.ref.uuid,
-            facts.total_bytes,
-            facts.free_bytes,
-            facts.file_system_id,
-            facts.reflink,
-        )
-        self._database.run(lambda connection: hosts.report_storage(connection, report))
-
-
-class HypervisorWatch:
-    """Asks the KVM hosts' hypervisors what they run, in a thread of its own: one that hangs must
-    not silence the other hosts. A host whose hypervisor does not answer is `away`, and gets no
-    grants."""
-
-    def __init__(self, settings: Settings, database: Database) -> None:
-        self._settings = settings
-        self._database = database
-        self._thread: threading.Thread | None = None
-        self._looked_at_s = 0.0
-        self._known: dict[str, Hypervisor] = {}
-        self.away: frozenset[str] = frozenset()
-
-    def look(self, mine: Sequence[HostRef]) -> None:
-        """Start a look, if none is under way and one is due."""
-        kvm = [host for host in mine if host.hypervisor_type is HypervisorType.KVM]
-        now_s = time.monotonic()
-        if self._thread is not None and self._thread.is_alive():
-            if now_s - self._looked_at_s > HYPERVISOR_LIMIT_S:
-                self.away = frozenset(host.uuid for host in kvm)
-            return
-        if not kvm or now_s - self._looked_at_s < STORAGE_INTERVAL_S:
-            return
-        self._looked_at_s = now_s
-        self._thread = threading.Thread(
-            target=self._look_at, args=(kvm,), name="hypervisors", daemon=True
-        )
-        self._thread.start()
-
-    def _look_at(self, kvm: Sequence[HostRef]) -> None:
-        away = set()
-        for host in kvm:
-            try:
-                self._report(host)
-            except CloneError as error:
-                if host.uuid not in self.away:
-                    log.warning("hypervisor is away: %s", error.details, extra={"host": host.name})
-                away.add(host.uuid)
-            except Exception:
-                log.exception("hypervisor report failed", extra={"host": host.name})
-        self.away = frozenset(away)
-
-    def _report(self, host: HostRef) -> None:
-        if host.uuid not in self._known:
-            self._known[host.uuid] = open_hypervisor(host, self._settings)
-        facts = self._known[host.uuid].facts()
-        if facts is not None:
-            with self._database.single() as connection:
-                hosts.report_foreign(connection, host.uuid, facts.foreign)
-                hosts.report_runs(connection, host.uuid, facts.runs)
-
-
-def machine_id() -> str:
-    """This machine's stable name, hashed as machine-id(5) asks."""
-    for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
-        try:
-            content = Path(path).read_text().strip()
-        except OSError:
-            continue
-        if content:
-            return hashlib.sha256(f"vmclone:{content}".encode()).hexdigest()[:32]
-    return hashlib.sha256(f"vmclone:{socket.gethostname()}".encode()).hexdigest()[:32]
-
-
-def is_local(address: str) -> bool:
-    """True where the address is one of this machine's: something can be bound to it."""
-    try:
-        family = socket.AF_INET6 if ipaddress.ip_address(address).version == 6 else socket.AF_INET
-    except ValueError:
-        return False
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.bind((address, 0))
-        except OSError:
-            return False
-    return True

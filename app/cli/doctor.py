@@ -35,7 +35,7 @@ def doctor(
         raise typer.BadParameter("--source and --orphans are two questions")
     settings = Settings()
     database = Database(database_url(settings))
-    machine_id = importlib.import_module("workers.agent").machine_id()
+    machine_id = importlib.import_module("workers.this_machine").machine_id()
     try:
         if orphans:
             status = _orphans(database, settings, machine_id, repair=repair, as_json=as_json)

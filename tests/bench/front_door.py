@@ -59,7 +59,7 @@ class Compared:
 
 def measure(rounds: int = 7) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder, running_stack(Path(folder)) as stack:
-        polled, submitted = _requests(stack, Path(folder))
+        polled, submitted = _requests(stack)
         with _bare(stack) as bare, _stopped(stack.worker_pids()):
             bare_put = replace(submitted, url=bare + bare_server.PUT, session="")
             intake = asyncio.run(_compare(submitted, bare_put, rounds))
@@ -79,13 +79,9 @@ def measure(rounds: int = 7) -> list[Row]:
     ]
 
 
-def _requests(stack: Stack, folder: Path) -> tuple[Request, Request]:
+def _requests(stack: Stack) -> tuple[Request, Request]:
     """The poll of a job in the middle of its names, and a submission."""
-    document = folder / "inventory.yaml"
-    document.write_text(inventory_of(hosts=1))
-    done = stack.vmclone("inventory", "apply", str(document))
-    if done.returncode:
-        raise RuntimeError(done.stderr)
+    stack.declare(inventory_of(hosts=1))
 
     async def begin(client: Client) -> tuple[str, str]:
         source = await client.vm_uuid("golden")

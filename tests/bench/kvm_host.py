@@ -190,11 +190,7 @@ def bench() -> Iterator[Bench]:
 
 
 def declare(stack: Stack, folder: Path, image: Path) -> None:
-    document = folder / "inventory.yaml"
-    document.write_text(INVENTORY.format(storage=folder / "ps", image=image))
-    done = stack.vmclone("inventory", "apply", "--json", str(document))
-    if done.returncode:
-        raise RuntimeError(done.stderr)
+    stack.declare(INVENTORY.format(storage=folder / "ps", image=image))
     until(
         lambda: json.loads(stack.vmclone("doctor", "--json").stdout or "[]"),
         "the host is served",

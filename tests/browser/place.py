@@ -109,10 +109,7 @@ class Place:
 
     def declare(self, *, last_lab_ip: str) -> None:
         """Applied again, it makes the lab's range larger."""
-        document = self.stack.settings.home / "inventory.yaml"
-        document.write_text(INVENTORY.format(last=last_lab_ip))
-        done = self.stack.vmclone("inventory", "apply", str(document))
-        assert done.returncode == 0, done.stdout + done.stderr
+        self.stack.declare(INVENTORY.format(last=last_lab_ip))
 
     def kill_api(self) -> None:
         """It is started again at once."""

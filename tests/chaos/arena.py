@@ -157,7 +157,7 @@ def arena(folder: Path) -> Iterator[Arena]:
                 PYTHONPATH=os.pathsep.join(filter(None, paths)),
             )
         )
-        places = _declare(stack, folder, places)
+        places = _declare(stack, places)
         child = Child(
             "second worker",
             [*VMCLONE, "worker"],
@@ -216,7 +216,7 @@ def _make_images(place: Place) -> None:
     write_raw(place.images / "data.raw", DATA_BYTES, data)
 
 
-def _declare(stack: Stack, folder: Path, places: tuple[Place, ...]) -> tuple[Place, ...]:
+def _declare(stack: Stack, places: tuple[Place, ...]) -> tuple[Place, ...]:
     storages = "".join(
         f"  - {{name: {p.name}, type: LocalStorage, url: {p.root}, clusters: [c], "
         f"capacity: 1TiB}}\n"
@@ -229,11 +229,7 @@ def _declare(stack: Stack, folder: Path, places: tuple[Place, ...]) -> tuple[Pla
         f"{{type: Data, primaryStorage: {p.name}, path: {p.images}/data.raw, format: raw}}]}}\n"
         for p in places
     )
-    document = folder / "inventory.yaml"
-    document.write_text(f"{INVENTORY}primaryStorage:\n{storages}vmInstances:\n{vms}")
-    done = stack.vmclone("inventory", "apply", "--json", str(document))
-    assert done.returncode == 0, done.stderr
-    uuids = {entry["name"]: str(entry["uuid"]) for entry in json.loads(done.stdout)}
+    uuids = stack.declare(f"{INVENTORY}primaryStorage:\n{storages}vmInstances:\n{vms}")
     return tuple(
         Place(p.name, p.folder, p.modes, uuids[p.name], uuids[f"golden-{p.name}"]) for p in places
     )

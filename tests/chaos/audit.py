@@ -14,10 +14,10 @@ from app.store.session import Database
 from app.store.source_volumes import source_volumes
 from tests.chaos.arena import Arena, Place
 from tests.chaos.client import Answer, Api, Request
-from workers.agent import machine_id
 from workers.ops.doctor.findings import Finding
 from workers.ops.doctor.orphans import OrphanAudit
 from workers.storage.reader import open_image
+from workers.this_machine import machine_id
 
 SETTLE_S = 15.0  # an unused base goes a little later than the job that ended with it
 CANCELED = "SYS.1017"

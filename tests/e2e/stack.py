@@ -17,6 +17,7 @@ from app.embedded.ports import free_port
 from app.endpoints import database_url
 from app.settings import Settings
 from app.store.session import Database
+from workers.ops.inventory.commands import apply
 
 VMCLONE = [sys.executable, str(Path(sys.executable).with_name("vmclone"))]
 READY_LIMIT_S = 60
@@ -123,6 +124,14 @@ class Stack:
             except ProcessLookupError:
                 continue
         return len(pids)
+
+    def declare(self, document: str) -> dict[str, str]:
+        """What is in the inventory by that YAML, by name: its uuids."""
+        file = self.settings.home / "inventory.yaml"
+        file.write_text(document)
+        with self.database() as database:
+            applied = apply(database, self.settings, file)
+        return {name: uuid for _, name, uuid in applied.entries}
 
     @contextmanager
     def database(self) -> Iterator[Database]:

@@ -25,9 +25,9 @@ def mode() -> str:
 
 
 @pytest.fixture
-def declared(stack: Stack, storage: Path, tmp_path: Path) -> Declared:
+def declared(stack: Stack, storage: Path) -> Declared:
     make_images(storage.parent / "images", megabytes=MEGABYTES)
-    return declare(stack, tmp_path, storage)
+    return declare(stack, storage)
 
 
 @pytest.fixture

@@ -17,11 +17,9 @@ def mode() -> str:
     return "linked"
 
 
-def test_the_doctor_finds_and_repairs_on_a_running_stack(
-    stack: Stack, storage: Path, tmp_path: Path
-) -> None:
+def test_the_doctor_finds_and_repairs_on_a_running_stack(stack: Stack, storage: Path) -> None:
     make_images(storage.parent / "images", megabytes=1)
-    source = declare(stack, tmp_path, storage).source
+    source = declare(stack, storage).source
     assert stack.wait_for(stack.clone(source, names=["a", "b"]))["outcome"] == "Succeeded"
 
     healthy = stack.vmclone("doctor")

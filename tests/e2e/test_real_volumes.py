@@ -1,14 +1,12 @@
 """Bulk clones of real image files over HTTP, checked with QEMU's own tools."""
 
 import hashlib
-import json
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -87,15 +85,11 @@ class Declared:
         return f"golden-{self.own}"
 
 
-def declare(stack: Stack, tmp_path: Path, storage: Path, *, last: int = 250) -> Declared:
+def declare(stack: Stack, storage: Path, *, last: int = 250) -> Declared:
     """A zone of its own, with one host, one storage and one source."""
-    document, own = tmp_path / "inventory.yaml", uuid4().hex[:8]
-    images = storage.parent / "images"
-    document.write_text(INVENTORY.format(own=own, storage=storage, images=images, last=last))
-    done = stack.vmclone("inventory", "apply", "--json", str(document))
-    assert done.returncode == 0, done.stderr
-    entries: list[dict[str, Any]] = json.loads(done.stdout)
-    return Declared(own, next(str(e["uuid"]) for e in entries if e["name"] == f"ps-{own}"))
+    own, images = uuid4().hex[:8], storage.parent / "images"
+    declared = stack.declare(INVENTORY.format(own=own, storage=storage, images=images, last=last))
+    return Declared(own, declared[f"ps-{own}"])
 
 
 def qemu_img(*arguments: str) -> None:
@@ -104,12 +98,12 @@ def qemu_img(*arguments: str) -> None:
 
 
 def test_every_volume_is_whole_and_equal_to_its_source(
-    stack: Stack, mode: str, storage: Path, tmp_path: Path
+    stack: Stack, mode: str, storage: Path
 ) -> None:
     images = storage.parent / "images"
     make_images(images, megabytes=4)
     before = checksums(images)
-    declared = declare(stack, tmp_path, storage)
+    declared = declare(stack, storage)
     job = stack.clone(
         declared.source,
         names=[f"vm-{n}" for n in range(NAMES)],
@@ -135,11 +129,9 @@ def test_every_volume_is_whole_and_equal_to_its_source(
 
 
 @pytest.mark.parametrize("mode", ["linked"], indirect=True)
-def test_one_name_too_many_for_the_range_fails_alone(
-    stack: Stack, storage: Path, tmp_path: Path
-) -> None:
+def test_one_name_too_many_for_the_range_fails_alone(stack: Stack, storage: Path) -> None:
     make_images(storage.parent / "images", megabytes=1)
-    declared = declare(stack, tmp_path, storage, last=14)
+    declared = declare(stack, storage, last=14)
     job = stack.clone(declared.source, names=[f"vm-{n}" for n in range(6)], full=True)
     assert stack.wait_for(job)["outcome"] == "PartiallySucceeded"
     entries = stack.ask(lambda client: client.result(job))
@@ -151,10 +143,10 @@ def test_one_name_too_many_for_the_range_fails_alone(
 
 @pytest.mark.parametrize("mode", ["full"], indirect=True)
 def test_killed_workers_leave_no_name_behind_and_make_none_twice(
-    stack: Stack, storage: Path, tmp_path: Path
+    stack: Stack, storage: Path
 ) -> None:
     make_images(storage.parent / "images", megabytes=8)
-    declared = declare(stack, tmp_path, storage)
+    declared = declare(stack, storage)
     job = stack.clone(
         declared.source,
         names=[f"vm-{n}" for n in range(40)],

@@ -16,9 +16,10 @@ from app.store.models import JobKind
 from tests.engine import Engine
 from tests.factories import ADMIN, Inventory, make_inventory, make_job
 from tests.storage import MIB
-from workers.agent import StorageWatch, machine_id
 from workers.ops.doctor.findings import Finding
 from workers.ops.doctor.orphans import OrphanAudit
+from workers.this_machine import machine_id
+from workers.watches import StorageWatch
 
 
 @dataclass

@@ -104,10 +104,13 @@ class LibvirtHost:
         with closing(libvirt.open(self.uri)) as opened:
             yield opened
 
-    def get(self, ip: str, path: str = "/id.json", *, timeout_s: float = 10) -> bytes:
+    def get(
+        self, ip: str, path: str = "/id.json", *, connect_s: float = 10, timeout_s: float = 10
+    ) -> bytes:
         """By HTTP from inside; OSError or HTTPException where nobody answers well."""
         with self.machine.network():
-            opened = socket.create_connection((ip, 80), timeout_s)
+            opened = socket.create_connection((ip, 80), connect_s)
+        opened.settimeout(timeout_s)
         client = http.client.HTTPConnection(ip, timeout=timeout_s)
         client.sock = opened
         with closing(client):
@@ -123,7 +126,8 @@ class LibvirtHost:
 
         def ask() -> dict[str, Any] | None:
             with suppress(OSError, http.client.HTTPException):
-                said: dict[str, Any] = json.loads(self.get(ip, timeout_s=2))
+                # One that just came up hears a new attempt sooner than a repeated one.
+                said: dict[str, Any] = json.loads(self.get(ip, connect_s=0.5, timeout_s=2))
                 return said
             return None
 

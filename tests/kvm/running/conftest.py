@@ -10,8 +10,16 @@ from tests.kvm.running.engine import KvmWorld, kvm_world
 from tests.kvm.running.source import running_source
 
 
+@pytest.fixture
+def world(any_world: KvmWorld) -> KvmWorld:
+    """Its source runs."""
+    if not any_world.source.runs():
+        any_world.source.start()
+    return any_world
+
+
 @pytest.fixture(scope="package")
-def world(
+def any_world(
     tmp_path_factory: pytest.TempPathFactory, guest: Path, domain_type: str
 ) -> Iterator[KvmWorld]:
     folder = tmp_path_factory.mktemp("running")

@@ -17,8 +17,9 @@ from tests.factories import Inventory, make_inventory, make_job
 from tests.integration.child import Child, Say, forked
 from tests.kvm.libvirt_host import told_accelerator
 from tests.kvm.running.source import Source
-from workers.agent import StorageWatch, machine_id
 from workers.ops.doctor.orphans import OrphanAudit
+from workers.this_machine import machine_id
+from workers.watches import StorageWatch
 
 EVERY = int(os.environ.get("VMCLONE_CRASH_EVERY", "18"))  # `make deep` takes each
 ENDED_WELL = "Finished Succeeded crash []"

@@ -1,7 +1,6 @@
 """A running source on a KVM host: the tiny guest with its data volume, which writes and syncs all
 the time, and what must be true of it whatever was done to it."""
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from typing import Any
 
 from lxml import etree
 
+from tests.e2e.stack import Stack
 from tests.guest.build import MEMORY_MIB, START_WORKLOAD, build_data
 from tests.kvm.domains import Domain, static_network, write_seed
 from tests.kvm.libvirt_host import LibvirtHost
@@ -23,6 +23,7 @@ DEVICES = (
     "<controller type='scsi' index='0' model='virtio-scsi'/>"
     f"<channel type='unix'><target type='virtio' name='{AGENT}'/></channel>"
 )
+ASKING_S = 0.2  # between two questions to a guest, which cost it more than its writes
 NAME, MAC, IP = "golden", "fa:00:00:00:00:01", "10.77.0.5"
 INVENTORY = """
 zones: [{{name: z}}]
@@ -69,6 +70,7 @@ class Source:
             lambda: (self.said()["counts"]["data"] or 0) > first + 5,
             "the guest writes",
             within_s=60,
+            every_s=ASKING_S,
         )
 
     def stop(self) -> None:
@@ -78,10 +80,10 @@ class Source:
             domain.shutdown()
             until(lambda: not domain.isActive(), "the guest stops", within_s=30)
 
-    def is_lost(self) -> bool:
-        """Its guest answers, and libvirt takes it for stopped."""
+    def runs(self) -> bool:
+        """By libvirt's word."""
         with self.host.connection() as libvirtd:
-            return not libvirtd.lookupByName(NAME).isActive()
+            return bool(libvirtd.lookupByName(NAME).isActive())
 
     def tell_agent(self, how: str) -> None:
         """To be one that "answers" or is "silent", or not to be there ("none")."""
@@ -139,6 +141,7 @@ class Source:
             lambda: self.said()["counts"]["root"] > before["counts"]["root"],
             "the guest writes on",
             within_s=30,
+            every_s=ASKING_S,
         )
 
 
@@ -184,10 +187,7 @@ def running_source(
     yield source
 
 
-def declare(stack: Any, source: Source, storage: Path) -> str:
+def declare(stack: Stack, source: Source, storage: Path) -> str:
     """The storage's uuid."""
-    document = source.images / "inventory.yaml"
-    document.write_text(INVENTORY.format(storage=storage, images=source.images, memory=MEMORY_MIB))
-    done = stack.vmclone("inventory", "apply", "--json", str(document))
-    assert done.returncode == 0, done.stderr
-    return next(str(e["uuid"]) for e in json.loads(done.stdout) if e["name"] == "ps")
+    document = INVENTORY.format(storage=storage, images=source.images, memory=MEMORY_MIB)
+    return stack.declare(document)["ps"]

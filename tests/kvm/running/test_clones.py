@@ -11,12 +11,12 @@ from tests.e2e.stack import Stack, running_stack
 from tests.guest.build import ROOT_MARKER
 from tests.kvm.libvirt_host import LibvirtHost, told_accelerator
 from tests.kvm.running.engine import EVERY, KvmWorld
-from tests.kvm.running.source import DATA_MARKER, NAME, Source, declare
+from tests.kvm.running.source import ASKING_S, DATA_MARKER, NAME, Source, declare
 from tests.kvm.waiting import until
 
 CLONES, AT_ONCE = 10, 5  # memory and time allow for so many guests under emulation
 CALM_WRITES = 50  # as many as it makes while it is cloned, or so
-BOOTED = CLONES if EVERY == 1 else 3  # each is one of the same base: `make deep` boots all
+BOOTED = CLONES if EVERY == 1 else 2  # each is one of the same base: `make deep` boots all
 
 
 @pytest.fixture
@@ -57,7 +57,12 @@ def gap_without_a_snapshot(source: Source) -> int:
     """In milliseconds; afterwards it is taken anew."""
     source.forget_gap()
     begun = source.written()
-    until(lambda: source.written() > begun + CALM_WRITES, "it writes on", within_s=60)
+    until(
+        lambda: source.written() > begun + CALM_WRITES,
+        "it writes on",
+        within_s=60,
+        every_s=ASKING_S,
+    )
     longest = int(source.said()["worst_gap_ms"])
     source.forget_gap()
     return longest

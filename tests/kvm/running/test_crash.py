@@ -92,7 +92,7 @@ def test_libvirtd_is_killed_at_each_window(world: KvmWorld) -> None:
         job = world.job()
         world.run(partial(kills_libvirtd, job, window))
         source.host.start_libvirtd()
-        if source.is_lost():
+        if not source.runs():
             assert_put_back_once_stopped(world, job)
         assert world.end(job) == ENDED_WELL, window
         if "job" in source.disks(inactive=False)["vda"]:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from app.domain.errors import InvalidArgument
 from app.domain.plan import HypervisorType, StorageType
 from app.store.inventory.values import Cluster, Host, Inventory, Kind, Storage, Zone
-from workers.agent import is_local
 from workers.hypervisors.kvm.host_view import HostView
 from workers.ops.inventory.shelves import derived_uuid
+from workers.this_machine import is_local
 
 _LOOPBACK = "127.0.0.1"
 

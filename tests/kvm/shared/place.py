@@ -1,4 +1,4 @@
-"""A KVM host with a whole vmclone on it, for the tests of one module."""
+"""A KVM host with a whole vmclone on it, for tests that share it."""
 
 import asyncio
 import json
@@ -31,11 +31,7 @@ class Place:
 
     def declare(self, **sections: Any) -> None:
         """Beside what is declared already."""
-        document = self.folder / "inventory.yaml"
-        document.write_text(yaml.safe_dump(sections))
-        done = self.stack.vmclone("inventory", "apply", "--json", str(document))
-        assert done.returncode == 0, done.stderr
-        self.uuids.update((entry["name"], entry["uuid"]) for entry in json.loads(done.stdout))
+        self.uuids.update(self.stack.declare(yaml.safe_dump(sections)))
 
     def declare_vm(
         self, name: str, root: Path, *data: Path, storage: str = "ps", **more: Any

@@ -13,7 +13,7 @@ from lxml import etree
 from tests.e2e.audit import assert_nothing_left_over
 from tests.guest.build import ROOT_MARKER
 from tests.kvm.libvirt_host import BRIDGE
-from tests.kvm.place import DATA_MARKER, Place
+from tests.kvm.shared.place import DATA_MARKER, Place
 from tests.kvm.waiting import until
 
 MIB, GIB = 1 << 20, 1 << 30

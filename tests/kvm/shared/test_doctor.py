@@ -9,7 +9,7 @@ import pytest
 
 from tests.kvm.domains import TPM, Domain
 from tests.kvm.libvirt_host import BRIDGE
-from tests.kvm.place import LAN, NO_BRIDGE, Place
+from tests.kvm.shared.place import LAN, NO_BRIDGE, Place
 from tests.kvm.waiting import until
 
 MAC = "52:54:00:00:00:01"

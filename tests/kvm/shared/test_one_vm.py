@@ -12,7 +12,7 @@ from lxml import etree
 from tests.e2e.audit import assert_nothing_left_over
 from tests.guest.build import MEMORY_MIB
 from tests.kvm.domains import Domain
-from tests.kvm.place import Place
+from tests.kvm.shared.place import Place
 
 MAC = "52:54:00:00:00:01"
 # A topology that only fits its one CPU, as many a domain of virt-manager's has one.

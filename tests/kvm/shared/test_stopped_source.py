@@ -16,7 +16,7 @@ from app.domain.plan import VolumeFormat
 from tests.e2e.audit import assert_nothing_left_over
 from tests.guest.build import ROOT_MARKER
 from tests.kvm.domains import TPM, UEFI, UEFI_MEMORY_MIB, Domain
-from tests.kvm.place import DATA_MARKER, LAN, LAN_NET, NO_BRIDGE, Place
+from tests.kvm.shared.place import DATA_MARKER, LAN, LAN_NET, NO_BRIDGE, Place
 from tests.kvm.waiting import until
 from tests.requirements import require
 from workers.storage import qcow2

@@ -1,0 +1,1 @@
+"""Real guests on real libvirtds, all on this machine."""
