@@ -144,17 +144,27 @@ def _text(*lines: str) -> bytes:
 def _initrd(work: Path) -> bytes:
     tree = work / "initrd"
     shutil.copytree(_INITRD_TREE, tree)
-    for name in ("bin", "dev", "proc", "sys", "newroot", "modules"):
+    for name in ("bin", "dev", "proc", "sys", "newroot"):
         (tree / name).mkdir()
     shutil.copy(busybox(), tree / "bin/busybox")
     tree.joinpath("init").chmod(0o755)
-    for number, module in enumerate(in_order(_packaged(work, "lib/modules/*/kernel"), _MODULES)):
-        path = tree / "modules" / f"{number:02}-{module.name}"
-        path.write_bytes(unsigned(module.read_bytes()))
+    _add_modules(tree, _packaged(work, "lib/modules/*"))
     names = "\n".join(str(path.relative_to(tree)) for path in sorted(tree.rglob("*")))
     content = work / "initrd.cpio"
     run("cpio", "--quiet", "-o", "-H", "newc", "-R", "0:0", "-F", content, said=names, folder=tree)
     return gzip.compress(content.read_bytes(), compresslevel=6)
+
+
+def _add_modules(tree: Path, kernels: Path) -> None:
+    """Of the kernel in that folder, with their names in the order in which they are loaded."""
+    place = tree / "lib/modules" / kernels.name
+    place.mkdir(parents=True)
+    modules = list(in_order(kernels / "kernel", _MODULES))
+    for module in modules:
+        (place / module.name).write_bytes(unsigned(module.read_bytes()))
+    # Each stands before those that need it, so modprobe is told of no needs.
+    (place / "modules.dep").write_text("".join(f"{module.name}:\n" for module in modules))
+    (place / "order").write_text(" ".join(module.stem for module in modules) + "\n")
 
 
 def _root_tree(work: Path) -> Path:
