@@ -9,7 +9,10 @@ import pytest
 from app.store.migrate import migrate
 from app.store.session import Database
 from tests import servers
+from tests.examples import look_for_examples
 from tests.integration.databases import Databases
+
+look_for_examples()
 
 # Each of the processes that run tests side by side has its own, also on a server that is given.
 TEMPLATE = f"vmclone_template_{os.environ.get('PYTEST_XDIST_WORKER', 'alone')}"

@@ -1,0 +1,5 @@
+"""For all unit tests."""
+
+from tests.examples import look_for_examples
+
+look_for_examples()
