@@ -105,11 +105,16 @@ class LibvirtHost:
             yield opened
 
     def get(
-        self, ip: str, path: str = "/id.json", *, connect_s: float = 10, timeout_s: float = 10
+        self,
+        ip: str,
+        path: str = "/id.json",
+        *,
+        connect_s: float | None = None,
+        timeout_s: float = 10,
     ) -> bytes:
         """By HTTP from inside; OSError or HTTPException where nobody answers well."""
         with self.machine.network():
-            opened = socket.create_connection((ip, 80), connect_s)
+            opened = socket.create_connection((ip, 80), connect_s or timeout_s)
         opened.settimeout(timeout_s)
         client = http.client.HTTPConnection(ip, timeout=timeout_s)
         client.sock = opened

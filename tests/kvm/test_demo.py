@@ -75,8 +75,8 @@ def environment(home: Path) -> dict[str, str]:
 def test_five_guests_boot_and_what_a_killed_demo_left_goes_before(
     host: LibvirtHost, tmp_path: Path, guest: Path, somebodys: None
 ) -> None:
-    """The killed one with an image that is given and boots nothing, the other with the guest that
-    was built for it once; Ctrl-C ends it."""
+    """The killed one with an image that is given and boots nothing, the other with a guest that is
+    built; Ctrl-C ends it."""
     home, image = tmp_path / "a home", tmp_path / "mine.qcow2"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "1M"], check=True)
     content = image.read_bytes()
@@ -95,9 +95,8 @@ def test_five_guests_boot_and_what_a_killed_demo_left_goes_before(
     assert DEMO_BRIDGE in left["interfaces"]
     assert image.read_bytes() == content
 
-    built = home / "kvm-demo/guest"
-    shutil.copytree(cache_folder() / "packages", built / "packages")
-    shutil.copy(guest, built)
+    packages = home / "kvm-demo/guest/packages"  # downloaded before
+    shutil.copytree(cache_folder() / "packages", packages)
     with running_demo(host, home) as served:
         said = lines_until(served, "serving until Ctrl-C")
         assert_all_are_who_they_are_told("".join(said))

@@ -17,13 +17,7 @@ def test_a_guest_without_a_seed_keeps_its_machine_id(
     disk = tmp_path / "root.qcow2"
     shutil.copyfile(guest, disk)
     host.add_network("lan", bridge="virbr1", net="10.78.0")
-    domain = Domain(
-        "two",
-        domain_type,
-        MAC,
-        [disk],
-        bridge="virbr1",
-    )
+    domain = Domain("two", domain_type, MAC, [disk], bridge="virbr1")
     with host.connection() as libvirtd:
         defined = libvirtd.defineXML(domain.xml())
         defined.create()
